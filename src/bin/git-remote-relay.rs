@@ -1,0 +1,2 @@
+//! The remote helper.
+fn main() {}

@@ -1,0 +1,17 @@
+//! Relay refs and objects from one git server to another without a clone.
+//!
+//! The pack that the source's `upload-pack` produces streams straight into the target's `receive-pack`. The modules,
+//! from the bottom up (arrows only point downward):
+//!
+//! - [`error`]: the one error type.
+//! - [`wire`]: bytes to values and back, no I/O policy: advertisements, packs, reports.
+//! - [`git`]: the only place that spawns git.
+//! - [`transport`]: connections to a peer, over HTTP or to a local process.
+//!
+//! Definitions: *source* and *target* are the two ends; to *relay* is to pass pack bytes on untouched; the *view* is
+//! the short-lived picture of the source's refs in an empty local repository, which lets git match refspecs.
+
+pub mod error;
+pub mod git;
+pub mod transport;
+pub mod wire;

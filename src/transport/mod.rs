@@ -1,0 +1,1 @@
+//! Connections to a peer, over HTTP or to a local process.
