@@ -5,13 +5,27 @@
 //!
 //! - [`error`]: the one error type.
 //! - [`wire`]: bytes to values and back, no I/O policy: advertisements, packs, reports.
+//! - [`plan`]: what to do, decided without asking anyone.
 //! - [`git`]: the only place that spawns git.
 //! - [`transport`]: connections to a peer, over HTTP or to a local process.
+//! - [`pump`]: a pack on its way from the source to the target.
+//! - [`view`]: the picture of the source in a repository without refs.
 //!
 //! Definitions: *source* and *target* are the two ends; to *relay* is to pass pack bytes on untouched; the *view* is
 //! the short-lived picture of the source's refs in an empty local repository, which lets git match refspecs.
 
 pub mod error;
 pub mod git;
+pub mod helper;
+pub mod plan;
+pub mod progress;
+pub mod pump;
+pub mod receive_pack;
+pub mod report;
+pub mod session;
+pub mod strategy;
 pub mod transport;
+pub mod upload_pack;
+pub mod url;
+pub mod view;
 pub mod wire;

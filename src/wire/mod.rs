@@ -1,1 +1,7 @@
 //! Bytes to values and back. What lives here decides nothing and opens nothing.
+
+pub mod ids;
+pub mod object;
+pub mod pack;
+pub mod refs;
+pub mod report;

@@ -1,0 +1,123 @@
+//! The whole of a helper binary: arguments, logging, signals, exit code.
+
+use std::io;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Helper, Traces};
+use crate::error::{Error, Kind, Result, Side};
+use crate::report::fatal;
+use crate::url::{RelayUrl, redact};
+
+/// Run the helper on this process's arguments and streams.
+///
+/// Git calls it as `git-remote-relay <remote> <url>`; the exit code is 0 or 128.
+pub fn main() -> ExitCode {
+    init_log();
+    let Some(url) = url_from_arguments() else {
+        let usage = "this is a remote helper, git runs it for relay:: URLs";
+        fatal(
+            &Error::new(Kind::Usage, usage).hint("git push 'relay::<source>=><target>' <refspec>…"),
+            None,
+        );
+        return ExitCode::from(2);
+    };
+    let traces = Traces::default();
+    match block_on(converse_or_stop(url.clone(), traces)) {
+        Ok(code) => code,
+        Err(err) => {
+            fatal(&err, place(&url, err.side()).as_deref());
+            ExitCode::from(128)
+        }
+    }
+}
+
+/// git passes the URL twice when there is no named remote.
+fn url_from_arguments() -> Option<String> {
+    let mut arguments = std::env::args().skip(1);
+    let remote = arguments.next()?;
+    Some(arguments.next().unwrap_or(remote))
+}
+
+fn place(url: &str, side: Option<Side>) -> Option<String> {
+    let url = RelayUrl::parse(url).ok()?;
+    match side? {
+        Side::Source => Some(redact(&url.source)),
+        Side::Target => url.targets.first().map(|target| redact(target)),
+    }
+}
+
+fn block_on(run: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = runtime.map_err(|err| Error::from_io(err, "cannot start"))?;
+    let result = runtime.block_on(run);
+    // A signal has been dealt with; a blocked read or write of the conversation must not hold up the exit.
+    runtime.shutdown_background();
+    result
+}
+
+/// Talk to git on a thread of its own, and clean up at once when a signal says to stop.
+async fn converse_or_stop(url: String, traces: Traces) -> Result<ExitCode> {
+    let mut stop = StopSignals::listen()?;
+    let of_conversation = traces.clone();
+    let conversation = tokio::task::spawn_blocking(move || {
+        let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
+        Helper::new(url, &mut input, &mut output, of_conversation).run()
+    });
+    tokio::select! {
+        done = conversation => match done {
+            Ok(result) => result.map(|()| ExitCode::SUCCESS),
+            Err(crash) => {
+                traces.remove()?;
+                Err(Error::new(Kind::Internal, "the helper crashed").caused_by(crash))
+            }
+        },
+        number = stop.next() => {
+            let cleaned = tokio::task::spawn_blocking(move || traces.remove()).await;
+            if let Ok(Err(err)) = cleaned {
+                fatal(&err, None);
+            }
+            Ok(ExitCode::from(128 + number))
+        }
+    }
+}
+
+/// The signals by which a user or a system asks a program to stop.
+struct StopSignals([(u8, Signal); 3]);
+
+impl StopSignals {
+    fn listen() -> Result<Self> {
+        let open = |number: u8, kind| {
+            let signal = signal(kind).map_err(|err| Error::from_io(err, "cannot listen for signals"))?;
+            Ok((number, signal))
+        };
+        Ok(StopSignals([
+            open(1, SignalKind::hangup())?,
+            open(2, SignalKind::interrupt())?,
+            open(15, SignalKind::terminate())?,
+        ]))
+    }
+
+    /// The number of the first that arrives.
+    async fn next(&mut self) -> u8 {
+        let [(one, first), (two, second), (three, third)] = &mut self.0;
+        tokio::select! {
+            _ = first.recv() => *one,
+            _ = second.recv() => *two,
+            _ = third.recv() => *three,
+        }
+    }
+}
+
+/// `GIT_RELAY_LOG=debug` shows decisions and requests. Other crates stay silent, because they would log headers with
+/// credentials in them.
+fn init_log() {
+    if let Ok(level) = std::env::var("GIT_RELAY_LOG") {
+        let filter = format!("off,relay={level}");
+        env_logger::Builder::new()
+            .parse_filters(&filter)
+            .format_timestamp_millis()
+            .init();
+    }
+}

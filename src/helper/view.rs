@@ -1,0 +1,315 @@
+//! Before git is answered: connect both sides and, in a repository without refs, show git the source's refs.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bstr::{BStr, BString};
+use gix_hash::ObjectId;
+use tokio::runtime::Handle;
+
+use super::command::HelperOption;
+use crate::error::{Error, Kind, Result, Side};
+use crate::git::{Config, Git};
+use crate::session::{self, Connected, Session};
+use crate::strategy::ancestry::KnownParents;
+use crate::upload_pack::{Source, Tips};
+use crate::url::RelayUrl;
+use crate::view::{self, Cleaner, Picture, Standing, View, ViewRef};
+use crate::wire::object::{Commit, ObjectKind};
+use crate::wire::refs::RemoteRef;
+
+/// How long a second push in the same repository waits for the first to end.
+const WAIT_FOR_OTHER_PUSH: Duration = Duration::from_secs(60);
+
+/// Namespaces that hosts keep for themselves: no push can write them. `relay.exclude` replaces the list.
+const READ_ONLY_NAMESPACES: [&str; 6] = [
+    "refs/pull/",
+    "refs/merge-requests/",
+    "refs/changes/",
+    "refs/keep-around/",
+    "refs/pipelines/",
+    "refs/environments/",
+];
+
+/// Ours, on any server.
+const OUR_NAMESPACE: &str = "refs/relay/";
+
+/// Takes away what the helper put into the repository. Works from any thread and as often as one likes.
+#[derive(Debug, Clone, Default)]
+pub struct Traces(Arc<Mutex<Option<Cleaner>>>);
+
+impl Traces {
+    /// Remove everything.
+    ///
+    /// # Errors
+    /// When that fails; the next run in the repository tries again.
+    pub fn remove(&self) -> Result<()> {
+        let cleaner = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        cleaner.map_or(Ok(()), |cleaner| cleaner.remove())
+    }
+
+    fn watch(&self, cleaner: Cleaner) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(cleaner);
+    }
+}
+
+/// What could be done before git says what it wants.
+pub(super) struct Stage {
+    /// Git looks for the source's refs before it asks about the target, so they are shown even when the target is out
+    /// of reach.
+    view: Option<View>,
+    ready: Result<Ready>,
+}
+
+struct Ready {
+    session: Session,
+    known_parents: KnownParents,
+    commits: HashSet<ObjectId>,
+    excluded: Vec<BString>,
+}
+
+impl Stage {
+    /// Go on with a push, or say what stands in its way.
+    ///
+    /// # Errors
+    /// Whatever went wrong while preparing.
+    pub(super) fn push(self) -> Result<Prepared> {
+        let Ready {
+            session,
+            known_parents,
+            commits,
+            excluded,
+        } = self.ready?;
+        let view = self
+            .view
+            .ok_or_else(|| Error::new(Kind::Internal, "there is no view to push from"))?;
+        Ok(Prepared {
+            session,
+            known_parents,
+            commits,
+            excluded,
+            view,
+        })
+    }
+
+    /// A stage on which no push can happen.
+    fn without_push(why: Error) -> Self {
+        Stage {
+            view: None,
+            ready: Err(why),
+        }
+    }
+}
+
+/// All that a push needs.
+pub(super) struct Prepared {
+    pub(super) session: Session,
+    /// The parents of the tips, as far as they came along.
+    pub(super) known_parents: KnownParents,
+    commits: HashSet<ObjectId>,
+    excluded: Vec<BString>,
+    view: View,
+}
+
+impl Prepared {
+    /// Whether `oid`, an object that a ref of the source names or peels to, is a commit.
+    pub(super) fn is_commit(&self, oid: &ObjectId) -> bool {
+        self.commits.contains(oid)
+    }
+
+    /// The target's refs, without those that no push shall touch.
+    pub(super) fn visible_target_refs(&self) -> impl Iterator<Item = &RemoteRef> {
+        let refs = self.session.target.advertisement().refs.iter();
+        refs.filter(|entry| !is_excluded(&self.excluded, entry.name.as_ref()))
+    }
+
+    /// Refuse what the target cannot do as soon as git asks for it, like git itself.
+    pub(super) fn check_support(&self, option: &HelperOption) -> Result<()> {
+        let (capability, message) = match option {
+            HelperOption::PushOption(_) => ("push-options", "does not support push options"),
+            HelperOption::Atomic(true) => ("atomic", "does not support --atomic push"),
+            _ => return Ok(()),
+        };
+        if self.session.target.offers(capability) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Unsupported, message).on(Side::Target))
+    }
+
+    /// Git would judge fast-forwards by the view, whose history ends at the tips, and get them wrong. What it cannot
+    /// see it leaves to us.
+    pub(super) fn hide_shared_tips(&mut self) -> Result<()> {
+        self.view.hide().map(drop)
+    }
+
+    pub(super) fn show_shared_tips(&mut self) -> Result<()> {
+        self.view.show()
+    }
+}
+
+/// Connect, and build the view of `url`'s source in the repository of `git`.
+///
+/// # Errors
+/// What no command could go on with. What stands in the way of a push only is kept in the [`Stage`].
+pub(super) fn prepare(url: &str, git: &Git, traces: &Traces) -> Result<Stage> {
+    view::recover(git)?;
+    let url = RelayUrl::parse(url)?;
+    let repository = match view::standing(git, WAIT_FOR_OTHER_PUSH)? {
+        Standing::Empty(repository) => *repository,
+        Standing::HasRefs => return Ok(Stage::without_push(has_refs())),
+        Standing::NoRepository => return Ok(Stage::without_push(no_repository())),
+        Standing::Unusable(why) => return Ok(Stage::without_push(why)),
+    };
+    traces.watch(repository.cleaner());
+    let config = git.config()?;
+    let excluded = excluded_namespaces(config);
+    let Connected { source, target } = Handle::current().block_on(session::connect(&url, config))?;
+    let mut source = source?;
+    check_format(repository.object_format(), source.format())?;
+    let refs = viewed_refs(&source, &excluded)?;
+    let tips = fetch_tips(&mut source, &refs)?;
+    let (commits, known_parents) = read_history(&tips)?;
+    let picture = Picture {
+        head: source
+            .advertisement()
+            .head
+            .clone()
+            .filter(|head| refs.iter().any(|r| r.name == *head)),
+        refs,
+        shallow: cut_commits(&tips, &known_parents),
+        tips: tips.objects,
+        named_by_target: target
+            .as_ref()
+            .map(|target| target.tips().collect())
+            .unwrap_or_default(),
+    };
+    Ok(match View::build(repository, picture) {
+        Ok(view) => {
+            let session = target.and_then(|target| Session::new(source, target));
+            let ready = session.map(|session| Ready {
+                session,
+                known_parents,
+                commits,
+                excluded,
+            });
+            Stage {
+                view: Some(view),
+                ready,
+            }
+        }
+        Err(why) => Stage::without_push(why),
+    })
+}
+
+fn fetch_tips(source: &mut Source, refs: &[ViewRef]) -> Result<Tips> {
+    let unique: HashSet<ObjectId> = refs.iter().map(|entry| entry.oid).collect();
+    source.fetch_tips(&unique.into_iter().collect::<Vec<_>>())
+}
+
+fn viewed_refs(source: &Source, excluded: &[BString]) -> Result<Vec<ViewRef>> {
+    let refs: Vec<_> = source
+        .advertisement()
+        .refs
+        .iter()
+        .filter(|entry| !is_excluded(excluded, entry.name.as_ref()))
+        .map(|entry| ViewRef {
+            name: entry.name.clone(),
+            oid: entry.oid,
+        })
+        .collect();
+    if refs.is_empty() {
+        return Err(Error::new(
+            Kind::Peer,
+            "the repository is empty, there is nothing to push from it",
+        )
+        .on(Side::Source)
+        .hint("nothing was changed on the target"));
+    }
+    Ok(refs)
+}
+
+fn excluded_namespaces(config: &Config) -> Vec<BString> {
+    let configured = config.list("relay.exclude");
+    let namespaces: Vec<BString> = if configured.is_empty() {
+        READ_ONLY_NAMESPACES.iter().map(|name| (*name).into()).collect()
+    } else {
+        configured.into_iter().map(|name| name.to_owned()).collect()
+    };
+    namespaces
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .chain([OUR_NAMESPACE.into()])
+        .collect()
+}
+
+/// A namespace may be written with or without its final slash.
+fn is_excluded(namespaces: &[BString], name: &BStr) -> bool {
+    namespaces.iter().any(|namespace| {
+        let namespace = namespace.strip_suffix(b"/").unwrap_or(namespace);
+        name.strip_prefix(namespace)
+            .is_some_and(|rest| rest.starts_with(b"/"))
+    })
+}
+
+fn read_history(tips: &Tips) -> Result<(HashSet<ObjectId>, KnownParents)> {
+    let mut parents = HashMap::new();
+    for object in tips
+        .objects
+        .iter()
+        .filter(|object| object.kind == ObjectKind::Commit)
+    {
+        let commit = Commit::parse(object.id.kind(), &object.data).map_err(|err| err.on(Side::Source))?;
+        parents.insert(object.id, commit.parents);
+    }
+    Ok((parents.keys().copied().collect(), parents))
+}
+
+/// A commit is shallow in the view unless all its parents are there.
+fn cut_commits(tips: &Tips, parents: &KnownParents) -> Vec<ObjectId> {
+    let mut shallow: HashSet<ObjectId> = tips.shallow.iter().copied().collect();
+    shallow.extend(
+        parents
+            .iter()
+            .filter(|(_, of)| of.iter().any(|parent| !parents.contains_key(parent)))
+            .map(|(commit, _)| *commit),
+    );
+    shallow.retain(|commit| parents.contains_key(commit));
+    shallow.into_iter().collect()
+}
+
+fn check_format(local: gix_hash::Kind, source: gix_hash::Kind) -> Result<()> {
+    if local == source {
+        return Ok(());
+    }
+    let message = format!("this repository uses the object format {local}, source and target use {source}");
+    Err(Error::new(Kind::Unsupported, message).hint(format!(
+        "push from an empty repository made with: git init --bare --object-format={source}"
+    )))
+}
+
+fn has_refs() -> Error {
+    let message =
+        "this repository has refs of its own; pushing through a relay from here is not supported yet";
+    Error::new(Kind::Unsupported, message)
+        .hint("push from an empty repository: git init -q --bare relay && git -C relay push …")
+}
+
+fn no_repository() -> Error {
+    Error::new(Kind::Usage, "git push needs a repository to run in")
+        .hint("an empty one will do: git init -q --bare relay && git -C relay push …")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_match_whole_components() {
+        let excluded = excluded_namespaces(&Config::default());
+        assert!(is_excluded(&excluded, "refs/pull/1/head".into()));
+        assert!(is_excluded(&excluded, "refs/relay/batch/1".into()));
+        assert!(!is_excluded(&excluded, "refs/pullover".into()));
+        assert!(!is_excluded(&excluded, "refs/heads/pull/1".into()));
+    }
+}

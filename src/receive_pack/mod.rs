@@ -1,0 +1,88 @@
+//! The client of the target's `receive-pack`: its refs, and pushes (`gitprotocol-pack`, "Pushing Data To a Server").
+//!
+//! Only protocol v0 exists for it. What to push is decided elsewhere; see [`crate::plan`].
+
+mod push;
+
+pub use push::{Body, Command, PushRequest};
+
+use bstr::BStr;
+use gix_hash::ObjectId;
+use gix_transport::Service;
+use gix_transport::client::Capabilities;
+
+use crate::error::{Error, Result, Side};
+use crate::transport::Link;
+use crate::upload_pack::{explain, object_format, read_v0_refs};
+use crate::wire::refs::{Advertisement, RemoteRef};
+
+/// A connected target.
+pub struct Target {
+    link: Box<dyn Link>,
+    capabilities: Capabilities,
+    advertisement: Advertisement,
+    format: gix_hash::Kind,
+}
+
+impl Target {
+    /// Shake hands over `link` and read the refs.
+    pub fn connect(mut link: Box<dyn Link>) -> Result<Target> {
+        match handshake(&mut *link) {
+            Ok((capabilities, advertisement)) => {
+                let format = object_format(&capabilities).map_err(|err| err.on(Side::Target))?;
+                log::info!(target: "relay::target", "{} refs, {format}", advertisement.refs.len());
+                Ok(Target {
+                    link,
+                    capabilities,
+                    advertisement,
+                    format,
+                })
+            }
+            Err(err) => Err(explain(err, link.last_words()).on(Side::Target)),
+        }
+    }
+
+    /// The target's refs.
+    pub fn advertisement(&self) -> &Advertisement {
+        &self.advertisement
+    }
+
+    /// The target's ref called `name`.
+    pub fn find(&self, name: &BStr) -> Option<&RemoteRef> {
+        self.advertisement.find(name)
+    }
+
+    /// Every object that the target said it has: its tips and the `.have` lines of what it borrows from.
+    pub fn tips(&self) -> impl Iterator<Item = ObjectId> {
+        let refs = self.advertisement.refs.iter().map(|r| r.oid);
+        refs.chain(self.advertisement.haves.iter().copied())
+    }
+
+    /// The hash function of the target's object ids.
+    pub fn format(&self) -> gix_hash::Kind {
+        self.format
+    }
+
+    /// Whether the target announced the capability `name`.
+    pub fn offers(&self, name: &str) -> bool {
+        self.capabilities.contains(name)
+    }
+
+    /// The link, for its counters.
+    pub fn link(&self) -> &dyn Link {
+        &*self.link
+    }
+}
+
+fn handshake(link: &mut dyn Link) -> Result<(Capabilities, Advertisement)> {
+    let doing = "cannot read its refs";
+    let mut advertisement = Advertisement::default();
+    let answer = link
+        .handshake(Service::ReceivePack, &[])
+        .map_err(|err| Error::from_transport(err, doing))?;
+    if let Some(mut lines) = answer.refs {
+        read_v0_refs(&mut *lines, &mut advertisement)?;
+    }
+    advertisement.finish();
+    Ok((answer.capabilities, advertisement))
+}

@@ -1,0 +1,241 @@
+//! One push: commands, push options and a pack out, the report and the hooks' words back.
+
+use std::io::{self, BufRead, Read, Write};
+
+use bstr::{BString, ByteSlice};
+use gix_hash::ObjectId;
+use gix_transport::Protocol;
+use gix_transport::client::blocking_io::{ExtendedBufRead, Transport};
+use gix_transport::client::{MessageKind, WriteMode};
+use gix_transport::packetline::read::ProgressAction;
+
+use super::Target;
+use crate::error::{Error, Kind, Result, Side};
+use crate::progress::Progress;
+use crate::upload_pack::AGENT;
+use crate::wire::report::Report;
+
+const DOING: &str = "cannot push to it";
+
+/// A report has a line or two for each command; a target that sends more than this is broken or hostile.
+const REPORT_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// One ref update: `old` and `new` are the null id where the ref is created or deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The full name of the target's ref.
+    pub name: BString,
+    /// The value that the ref must still have.
+    pub old: ObjectId,
+    /// The value that it gets.
+    pub new: ObjectId,
+}
+
+/// What to push.
+#[derive(Debug, Clone, Default)]
+pub struct PushRequest {
+    /// The updates, in the order in which the target shall carry them out.
+    pub commands: Vec<Command>,
+    /// All or nothing.
+    pub atomic: bool,
+    /// `--push-option` values.
+    pub push_options: Vec<BString>,
+    /// Ask the target to keep its progress to itself.
+    pub quiet: bool,
+}
+
+/// What follows the commands.
+pub enum Body<'a> {
+    /// Nothing: all commands are deletions.
+    Nothing,
+    /// A pack of known bytes, sent with a length and replayable.
+    Whole(&'a [u8]),
+    /// A pack that `send` writes as it comes, of any size.
+    Stream(&'a mut dyn FnMut(&mut dyn Write) -> Result<()>),
+}
+
+impl Target {
+    /// Push. Rejected refs are part of the report; an error means that the outcome as a whole is not known or nothing.
+    pub fn push(&mut self, request: &PushRequest, body: Body<'_>, progress: &dyn Progress) -> Result<Report> {
+        let result = self
+            .exchange(request, body, progress)
+            .map_err(|err| err.on(Side::Target));
+        if result.is_err() {
+            // Whatever is left of the exchange is of no use any more.
+            self.link.abandon_response().ok();
+        }
+        result
+    }
+
+    fn exchange(
+        &mut self,
+        request: &PushRequest,
+        mut body: Body<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Report> {
+        let header = self.header(request)?;
+        if matches!(body, Body::Stream(_)) {
+            self.settle_authentication()?;
+        }
+        let cutter = self.link.cutter();
+        let banded = self.offers("side-band-64k");
+        let mode = match body {
+            Body::Stream(_) => WriteMode::Binary,
+            Body::Nothing | Body::Whole(_) => WriteMode::OneLfTerminatedLinePerWriteCall,
+        };
+        let request = self
+            .link
+            .request(mode, MessageKind::Flush, false)
+            .map_err(|err| Error::from_transport(err, DOING))?;
+        let (mut writer, reader) = request.into_parts();
+        let sent = send(&mut *writer, &header, &mut body);
+        if sent.is_err() {
+            cutter.cut();
+        }
+        drop(writer);
+        progress.pack_sent();
+        match (sent, read_report(reader, banded, progress)) {
+            (Ok(()), report) => report,
+            // The source's fault is the cause; the target only saw the request break off.
+            (Err(err), _) if err.side() == Some(Side::Source) => Err(err),
+            // A target that stops listening often says why.
+            (Err(_), Ok(report)) if report.unpack_error.is_some() => Ok(report),
+            (Err(broken), Err(answer)) if broken.kind() == Kind::Network => Err(answer),
+            (Err(broken), _) => Err(broken),
+        }
+    }
+
+    /// A streamed body cannot be sent twice, so a server that wants credentials must say so before: git sends a lone
+    /// flush for that, too (`probe_rpc` in `remote-curl.c`).
+    fn settle_authentication(&mut self) -> Result<()> {
+        if self.link.connection_persists_across_multiple_requests() {
+            return Ok(());
+        }
+        let request = self
+            .link
+            .request(
+                WriteMode::OneLfTerminatedLinePerWriteCall,
+                MessageKind::Flush,
+                false,
+            )
+            .map_err(|err| Error::from_transport(err, DOING))?;
+        let mut answer = request.into_read().map_err(|err| Error::from_io(err, DOING))?;
+        match io::copy(&mut answer, &mut io::sink()) {
+            // The answer to nothing is nothing, not even a flush.
+            Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+            Err(err) => Err(Error::from_io(err, DOING)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn header(&self, request: &PushRequest) -> Result<Vec<u8>> {
+        let features = self.features(request)?;
+        let mut header = Vec::new();
+        for (index, Command { name, old, new }) in request.commands.iter().enumerate() {
+            let mut line = format!("{old} {new} ").into_bytes();
+            line.extend_from_slice(name);
+            if index == 0 {
+                line.push(0);
+                line.extend_from_slice(features.as_bytes());
+            }
+            pkt_line(&mut header, &line)?;
+        }
+        header.extend_from_slice(b"0000");
+        if !request.push_options.is_empty() {
+            for option in &request.push_options {
+                pkt_line(&mut header, option)?;
+            }
+            header.extend_from_slice(b"0000");
+        }
+        Ok(header)
+    }
+
+    fn features(&self, request: &PushRequest) -> Result<String> {
+        let mut features = Vec::new();
+        let status = ["report-status-v2", "report-status"]
+            .into_iter()
+            .find(|name| self.offers(name));
+        let status = status.ok_or_else(|| unsupported("does not offer report-status"))?;
+        features.push(format!(" {status}"));
+        let optional = [
+            ("side-band-64k", true),
+            ("quiet", request.quiet),
+            ("atomic", request.atomic),
+            ("push-options", !request.push_options.is_empty()),
+            ("object-format", true),
+            ("agent", true),
+        ];
+        for (name, _) in optional.into_iter().filter(|(_, wanted)| *wanted) {
+            match (name, self.offers(name)) {
+                ("object-format", true) => features.push(format!("object-format={}", self.format)),
+                ("agent", true) => features.push(format!("agent={AGENT}")),
+                (_, true) => features.push(name.to_owned()),
+                ("atomic", false) => return Err(unsupported("does not support --atomic push")),
+                ("push-options", false) => return Err(unsupported("does not support push options")),
+                (_, false) => {}
+            }
+        }
+        Ok(features.join(" "))
+    }
+}
+
+fn unsupported(message: &str) -> Error {
+    Error::new(Kind::Unsupported, message)
+}
+
+/// pkt-lines hold at most 65516 bytes of data (`gitprotocol-common`).
+fn pkt_line(out: &mut Vec<u8>, line: &[u8]) -> Result<()> {
+    const MAX_DATA: usize = 65516;
+    if line.len() > MAX_DATA {
+        return Err(Error::new(
+            Kind::Usage,
+            "a ref name or push option is too long for the protocol",
+        ));
+    }
+    out.extend_from_slice(format!("{:04x}", line.len() + 4).as_bytes());
+    out.extend_from_slice(line);
+    Ok(())
+}
+
+fn send(writer: &mut dyn Write, header: &[u8], body: &mut Body<'_>) -> Result<()> {
+    let doing = "the connection broke while sending";
+    writer
+        .write_all(header)
+        .map_err(|err| Error::from_io(err, doing))?;
+    match body {
+        Body::Nothing => {}
+        Body::Whole(pack) => writer.write_all(pack).map_err(|err| Error::from_io(err, doing))?,
+        Body::Stream(send) => send(writer)?,
+    }
+    writer.flush().map_err(|err| Error::from_io(err, doing))
+}
+
+/// Read what `receive-pack` answers, with or without a side-band around the report.
+fn read_report<'a>(
+    mut reader: Box<dyn ExtendedBufRead<'a> + Unpin + 'a>,
+    banded: bool,
+    progress: &'a dyn Progress,
+) -> Result<Report> {
+    let mut body = Vec::new();
+    if banded {
+        reader.set_progress_handler(Some(Box::new(move |_is_error, text| {
+            progress.target_text(text);
+            ProgressAction::Continue(())
+        })));
+        // Read::take() needs a sized reader.
+        let mut limited: io::Take<&mut dyn BufRead> = (&mut *reader as &mut dyn BufRead).take(REPORT_LIMIT);
+        limited
+            .read_to_end(&mut body)
+            .map_err(|err| Error::from_io(err, "no answer to the push"))?;
+    } else {
+        reader.reset(Protocol::V1);
+        while let Some(line) = reader.readline() {
+            let line = line
+                .map_err(|err| Error::from_io(err, "no answer to the push"))?
+                .map_err(|err| Error::from_transport(err, "no answer to the push"))?;
+            let Some(line) = line.as_bstr() else { break };
+            pkt_line(&mut body, line.trim_end_with(|c| c == '\n').as_bytes())?;
+        }
+    }
+    Report::parse(&body)
+}

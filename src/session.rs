@@ -1,0 +1,371 @@
+//! One run: connect both sides, judge the updates, choose a route, carry it out, say what became of each ref.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use bstr::{BStr, BString};
+use gix_hash::ObjectId;
+
+use crate::error::{Error, Kind, Result, Side};
+use crate::git::Config;
+use crate::plan::{self, Action, Answer, Question, Rejection, Update};
+use crate::progress::Progress;
+use crate::pump::Summary;
+use crate::receive_pack::{Command, PushRequest, Target};
+use crate::strategy::ancestry::{self, KnownParents};
+use crate::strategy::relay::{self, Job};
+use crate::strategy::{Mode, Route, choose, lfs};
+use crate::transport;
+use crate::upload_pack::{Protocol, Source};
+use crate::url::{Address, RelayUrl};
+use crate::wire::report::{RefOption, RefReport, Report};
+
+/// Both ends, connected.
+pub struct Session {
+    /// Where refs and objects come from.
+    pub source: Source,
+    /// Where they go.
+    pub target: Target,
+}
+
+/// What the user asked of a push as a whole.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// All refs or none.
+    pub atomic: bool,
+    /// Judge, but change nothing.
+    pub dry_run: bool,
+    /// `--push-option` values for the target's hooks.
+    pub push_options: Vec<BString>,
+    /// Ask both sides for words about their progress.
+    pub progress: bool,
+}
+
+/// What became of the run.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// One entry for each update, in the order of the request.
+    pub refs: Vec<RefOutcome>,
+    /// The way the objects went.
+    pub route: Route,
+    /// The pack that moved.
+    pub pack: Option<Summary>,
+    /// How long judging, fetching and pushing took.
+    pub elapsed: Duration,
+    /// The pushed content uses Git LFS, whose files did not travel.
+    pub uses_lfs: bool,
+}
+
+/// What became of one update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefOutcome {
+    /// The target's ref.
+    pub target: BString,
+    /// What happened, or would happen in a dry run.
+    pub status: RefStatus,
+}
+
+/// How one update ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefStatus {
+    /// Nothing to do.
+    UpToDate,
+    /// Done (in a dry run: would be done).
+    Done {
+        /// The value before.
+        old: Option<ObjectId>,
+        /// The value now.
+        new: Option<ObjectId>,
+        /// `option` lines of the target: what its `proc-receive` hook did instead.
+        options: Vec<RefOption>,
+    },
+    /// Left alone by our own judgement.
+    Rejected(Rejection),
+    /// Refused by the target, in its words.
+    Refused(String),
+}
+
+/// What came of connecting each side.
+pub struct Connected {
+    /// The source, which may be of use without the target.
+    pub source: Result<Source>,
+    /// The target.
+    pub target: Result<Target>,
+}
+
+/// Connect both sides of `url` at the same time; names and rewrites come from `config`.
+///
+/// # Errors
+/// When `url` itself is wrong: an unknown transport, one that policy forbids, the same repository on both sides.
+pub async fn connect(url: &RelayUrl, config: &Config) -> Result<Connected> {
+    let (source, target) = addresses(url, config)?;
+    let version = protocol_version(config)?;
+    if source.is_known_to_be_shallow() {
+        return Err(relay::shallow_source());
+    }
+    let source =
+        tokio::task::spawn_blocking(move || Source::connect(transport::open_upload_pack(&source, version)?));
+    let target = tokio::task::spawn_blocking(move || Target::connect(transport::open_receive_pack(&target)?));
+    let (source, target) = tokio::join!(source, target);
+    Ok(Connected {
+        source: source.unwrap_or_else(crashed),
+        target: target.unwrap_or_else(crashed),
+    })
+}
+
+/// What `protocol.version` asks for. Version 1 differs from 0 in nothing but its announcement.
+fn protocol_version(config: &Config) -> Result<Protocol> {
+    match config.number("protocol.version")? {
+        None | Some(2) => Ok(Protocol::V2),
+        Some(0 | 1) => Ok(Protocol::V1),
+        Some(other) => Err(Error::new(
+            Kind::Config,
+            format!("unknown value for config 'protocol.version': {other}"),
+        )),
+    }
+}
+
+fn crashed<T>(err: tokio::task::JoinError) -> Result<T> {
+    Err(Error::new(Kind::Internal, "a connection attempt crashed").caused_by(err))
+}
+
+fn addresses(url: &RelayUrl, config: &Config) -> Result<(Address, Address)> {
+    let target = url
+        .targets
+        .first()
+        .ok_or_else(|| Error::new(Kind::Usage, "the relay URL names no target"))?;
+    let source = Address::find(&url.source, Side::Source, config)?;
+    let target = Address::find(target, Side::Target, config)?;
+    if source.is_same_as(&target) {
+        let message = format!("source and target are the same repository: {source}");
+        return Err(Error::new(Kind::Usage, message));
+    }
+    Ok((source, target))
+}
+
+impl Session {
+    /// Both ends, once it is clear that they fit together.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] when they do not.
+    pub fn new(source: Source, target: Target) -> Result<Session> {
+        let session = Session { source, target };
+        session.check()?;
+        Ok(session)
+    }
+
+    fn check(&self) -> Result<()> {
+        let (source, target) = (self.source.format(), self.target.format());
+        if source != target {
+            let message = format!("the source uses the object format {source}, the target {target}");
+            return Err(Error::new(Kind::Unsupported, message).hint(format!(
+                "create the target with: git init --bare --object-format={source}"
+            )));
+        }
+        if !self.target.advertisement().shallow.is_empty() {
+            let message = "the repository is shallow, so its tips do not promise their history";
+            return Err(Error::new(Kind::Unsupported, message)
+                .on(Side::Target)
+                .hint("complete it first: git fetch --unshallow"));
+        }
+        Ok(())
+    }
+
+    /// Carry out `updates`. `known` are commits whose parents need not be asked for.
+    ///
+    /// # Errors
+    /// Whatever stops the run as a whole; refs that are rejected or refused are part of the [`Outcome`].
+    pub fn run(
+        &mut self,
+        updates: &[Update],
+        policy: &Policy,
+        known: &KnownParents,
+        progress: &dyn Progress,
+    ) -> Result<Outcome> {
+        let started = Instant::now();
+        let mut actions = self.judge(updates, known)?;
+        if policy.atomic {
+            plan::refuse_name_conflicts(updates, &mut actions);
+            plan::reject_all_if_any(&mut actions);
+        }
+        let wants = self.wants(updates, &actions);
+        let route = choose(&actions, &wants, self.target.advertisement().refs.is_empty());
+        log::info!(target: "relay::plan", "{} ({}), {} wants", route.mode, route.reason, wants.len());
+        let commands = self.commands(updates, &actions);
+        if policy.dry_run || commands.is_empty() {
+            let refs = updates
+                .iter()
+                .zip(&actions)
+                .map(|(update, action)| planned(update, action))
+                .collect();
+            return Ok(Outcome {
+                refs,
+                route,
+                pack: None,
+                elapsed: started.elapsed(),
+                uses_lfs: false,
+            });
+        }
+        let job = Job {
+            push: PushRequest {
+                commands,
+                atomic: policy.atomic,
+                push_options: policy.push_options.clone(),
+                quiet: !policy.progress,
+            },
+            haves: if route.mode == Mode::None {
+                Vec::new()
+            } else {
+                self.haves()
+            },
+            wants,
+            max_pack_bytes: None,
+            progress: policy.progress,
+        };
+        let transfer = relay::run(&mut self.source, &mut self.target, &job, progress)?;
+        let refs = outcomes(updates, &actions, &transfer.report);
+        let elapsed = started.elapsed();
+        let uses_lfs = transfer.pack.is_some() && self.uses_lfs(updates, &refs, route.mode);
+        Ok(Outcome {
+            refs,
+            route,
+            pack: transfer.pack,
+            elapsed,
+            uses_lfs,
+        })
+    }
+
+    /// Look at one of the pushed tips, HEAD's if it is among them.
+    fn uses_lfs(&mut self, updates: &[Update], refs: &[RefOutcome], mode: Mode) -> bool {
+        if !self.source.can_filter() && mode != Mode::Bootstrap {
+            // Such a source prepares the whole tree to answer: too dear for a small push.
+            return false;
+        }
+        let pushed = updates.iter().zip(refs).filter(|(update, outcome)| {
+            update.new_is_commit && matches!(outcome.status, RefStatus::Done { new: Some(_), .. })
+        });
+        let head = self.source.advertisement().head.as_ref();
+        let tip = pushed.min_by_key(|(update, _)| Some(&update.target) != head);
+        let Some(commit) = tip.and_then(|(update, _)| update.new_commit) else {
+            return false;
+        };
+        lfs::is_used(&mut self.source, commit).unwrap_or_else(|err| {
+            log::debug!(target: "relay::source", "cannot tell whether Git LFS is used: {err}");
+            false
+        })
+    }
+
+    fn judge(&mut self, updates: &[Update], known: &KnownParents) -> Result<Vec<Action>> {
+        let mut actions: Vec<_> = updates.iter().map(plan::judge).collect();
+        let questions: Vec<Question> = actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Ask(question) => Some(*question),
+                _ => None,
+            })
+            .collect();
+        if questions.is_empty() {
+            return Ok(actions);
+        }
+        let answers = ancestry::answer(&mut self.source, &questions, known)?;
+        for action in &mut actions {
+            if let Action::Ask(question) = action {
+                let unknown = Answer::Unclear("its history is not known".into());
+                *action = plan::settle(answers.get(question).unwrap_or(&unknown));
+            }
+        }
+        Ok(actions)
+    }
+
+    /// New values that are no tip of the target.
+    fn wants(&self, updates: &[Update], actions: &[Action]) -> Vec<ObjectId> {
+        let mut seen: HashSet<ObjectId> = self.target.tips().collect();
+        updates
+            .iter()
+            .zip(actions)
+            .filter(|(_, action)| changes(action))
+            .filter_map(|(update, _)| update.new)
+            .filter(|oid| seen.insert(*oid))
+            .collect()
+    }
+
+    fn haves(&self) -> Vec<ObjectId> {
+        let mut seen = HashSet::new();
+        self.target.tips().filter(|oid| seen.insert(*oid)).collect()
+    }
+
+    /// Deletes first, so that their names are free; then the branch that HEAD shall name, because hosts make the first
+    /// branch they get the default one.
+    fn commands(&self, updates: &[Update], actions: &[Action]) -> Vec<Command> {
+        let null = ObjectId::null(self.target.format());
+        let head = self.source.advertisement().head.as_ref();
+        let mut commands: Vec<_> = updates
+            .iter()
+            .zip(actions)
+            .filter(|(_, action)| changes(action))
+            .map(|(update, _)| Command {
+                name: update.target.clone(),
+                old: update.old.unwrap_or(null),
+                new: update.new.unwrap_or(null),
+            })
+            .collect();
+        commands.sort_by_key(|command| (!command.new.is_null(), Some(&command.name) != head));
+        commands
+    }
+}
+
+fn changes(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Create | Action::FastForward | Action::Force | Action::Delete
+    )
+}
+
+fn planned(update: &Update, action: &Action) -> RefOutcome {
+    let status = match action {
+        Action::UpToDate => RefStatus::UpToDate,
+        Action::Reject(why) => RefStatus::Rejected(why.clone()),
+        Action::Create | Action::FastForward | Action::Force | Action::Delete | Action::Ask(_) => {
+            RefStatus::Done {
+                old: update.old,
+                new: update.new,
+                options: Vec::new(),
+            }
+        }
+    };
+    RefOutcome {
+        target: update.target.clone(),
+        status,
+    }
+}
+
+fn outcomes(updates: &[Update], actions: &[Action], report: &Report) -> Vec<RefOutcome> {
+    let reports: HashMap<&BStr, &RefReport> = report.refs.iter().map(|r| (r.name.as_ref(), r)).collect();
+    let outcome = |(update, action): (&Update, &Action)| {
+        let mut outcome = planned(update, action);
+        if changes(action) {
+            let name: &BStr = update.target.as_ref();
+            outcome.status = reported(update, reports.get(name).copied(), report);
+        }
+        outcome
+    };
+    updates.iter().zip(actions).map(outcome).collect()
+}
+
+fn reported(update: &Update, verdict: Option<&RefReport>, report: &Report) -> RefStatus {
+    match (verdict, &report.unpack_error) {
+        (
+            Some(RefReport {
+                error: Some(words), ..
+            }),
+            _,
+        ) => RefStatus::Refused(words.clone()),
+        (Some(RefReport { options, .. }), _) => RefStatus::Done {
+            old: update.old,
+            new: update.new,
+            options: options.clone(),
+        },
+        (None, Some(words)) => RefStatus::Refused(format!("unpacker error: {words}")),
+        (None, None) => RefStatus::Refused("the target did not report what became of it".into()),
+    }
+}

@@ -1,0 +1,161 @@
+//! Bootstrap and incremental: one pack, asked of the source with the target's tips as haves, passed on untouched.
+
+use std::io::{self, BufRead, Read, Write};
+
+use gix_hash::{Kind as Format, ObjectId};
+
+use crate::error::{Error, Kind, Result, Side};
+use crate::progress::Progress;
+use crate::pump::{self, PackCheck, Summary};
+use crate::receive_pack::{Body, PushRequest, Target};
+use crate::upload_pack::{FetchRequest, PackStream, Source};
+use crate::wire::pack::empty_pack;
+use crate::wire::report::Report;
+
+/// A pack up to this size is held and sent with its length; git's `http.postBuffer` has the same default.
+const HELD_PACK: u64 = 1024 * 1024;
+
+/// What to move.
+#[derive(Debug, Clone, Default)]
+pub struct Job {
+    /// The commands for the target.
+    pub push: PushRequest,
+    /// The objects that the target lacks.
+    pub wants: Vec<ObjectId>,
+    /// The objects that the target has, with all they reach.
+    pub haves: Vec<ObjectId>,
+    /// Stop when the pack outgrows this many bytes; nothing has changed then.
+    pub max_pack_bytes: Option<u64>,
+    /// Ask both sides for words about their progress.
+    pub progress: bool,
+}
+
+/// What came of a [`Job`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// The target's verdict.
+    pub report: Report,
+    /// The pack that moved, if one was needed.
+    pub pack: Option<Summary>,
+}
+
+/// Carry `job` out. A thin pack that the target could not take is asked for once more in self-contained form.
+pub fn run(source: &mut Source, target: &mut Target, job: &Job, progress: &dyn Progress) -> Result<Transfer> {
+    let thin =
+        !job.haves.is_empty() && !target.offers("no-thin") && target.advertisement().shallow.is_empty();
+    let transfer = attempt(source, target, job, thin, progress)?;
+    match &transfer.report.unpack_error {
+        Some(why) if thin && transfer.pack.is_some() => {
+            log::warn!(target: "relay::target", "a thin pack was refused ({why}), sending a self-contained one");
+            attempt(source, target, job, false, progress)
+        }
+        _ => Ok(transfer),
+    }
+}
+
+fn attempt(
+    source: &mut Source,
+    target: &mut Target,
+    job: &Job,
+    thin: bool,
+    progress: &dyn Progress,
+) -> Result<Transfer> {
+    if job.wants.is_empty() {
+        let empty = empty_pack(target.format());
+        let only_deletes = job.push.commands.iter().all(|command| command.new.is_null());
+        let body = if only_deletes {
+            Body::Nothing
+        } else {
+            Body::Whole(&empty)
+        };
+        return Ok(Transfer {
+            report: target.push(&job.push, body, progress)?,
+            pack: None,
+        });
+    }
+    let format = source.format();
+    let request = FetchRequest {
+        wants: job.wants.clone(),
+        haves: job.haves.clone(),
+        done: true,
+        thin_pack: thin,
+        ofs_delta: target.offers("ofs-delta"),
+        progress: job.progress,
+        ..FetchRequest::default()
+    };
+    let response = source.fetch(&request, progress)?;
+    if !response.shallow.is_empty() {
+        return Err(shallow_source());
+    }
+    let pack = response
+        .pack
+        .ok_or_else(|| Error::new(Kind::Peer, "sent no pack although asked for one").on(Side::Source))?;
+    send(pack, target, job, format, progress)
+}
+
+/// The error for a source that lacks a part of its history.
+pub fn shallow_source() -> Error {
+    Error::new(
+        Kind::Unsupported,
+        "the repository is shallow, a relay would pass on a history with holes",
+    )
+    .on(Side::Source)
+    .hint("complete it first: git fetch --unshallow")
+}
+
+/// Pass the pack on. The target's request is opened only when the source has begun to send, because counting objects
+/// can take minutes and servers drop idle uploads.
+fn send(
+    mut pack: PackStream<'_>,
+    target: &mut Target,
+    job: &Job,
+    format: Format,
+    progress: &dyn Progress,
+) -> Result<Transfer> {
+    let mut head = Vec::new();
+    let reading = |err: io::Error| Error::from_io(err, "reading the pack").on(Side::Source);
+    (&mut pack)
+        .take(HELD_PACK)
+        .read_to_end(&mut head)
+        .map_err(reading)?;
+    let whole = pack.fill_buf().map_err(reading)?.is_empty();
+    let check = PackCheck::new(format, job.max_pack_bytes);
+    let mut on_bytes = |bytes, objects| progress.pack_bytes(bytes, objects);
+    if whole {
+        let mut held = Vec::with_capacity(head.len());
+        let summary = pump::relay(&mut head.as_slice(), &mut [&mut held], check, &mut on_bytes)?;
+        drop(head);
+        let report = target.push(&job.push, Body::Whole(&held), progress)?;
+        return Ok(Transfer {
+            report,
+            pack: Some(summary),
+        });
+    }
+    let mut stream = head.chain_bytes(pack);
+    let mut check = Some(check);
+    let mut summary = None;
+    let mut pump = |writer: &mut dyn Write| {
+        // A streamed body is written once: there is no second call.
+        let check = check
+            .take()
+            .ok_or_else(|| Error::new(Kind::Internal, "a streamed pack was asked for twice"))?;
+        summary = Some(pump::relay(&mut stream, &mut [writer], check, &mut on_bytes)?);
+        Ok(())
+    };
+    let report = target.push(&job.push, Body::Stream(&mut pump), progress)?;
+    Ok(Transfer {
+        report,
+        pack: summary,
+    })
+}
+
+/// Puts bytes that were read already in front of the rest.
+trait ChainBytes {
+    fn chain_bytes<R: BufRead>(self, rest: R) -> io::Chain<io::Cursor<Vec<u8>>, R>;
+}
+
+impl ChainBytes for Vec<u8> {
+    fn chain_bytes<R: BufRead>(self, rest: R) -> io::Chain<io::Cursor<Vec<u8>>, R> {
+        io::Cursor::new(self).chain(rest)
+    }
+}

@@ -1,0 +1,104 @@
+//! Which route a set of updates takes, and why.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use gix_hash::ObjectId;
+
+use crate::plan::Action;
+
+/// The way the objects go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Commands alone: no object has to move.
+    None,
+    /// A first push: the target has none of the refs that are pushed.
+    Bootstrap,
+    /// Any other change: what the target lacks, and no more.
+    Incremental,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mode::None => "none",
+            Mode::Bootstrap => "bootstrap",
+            Mode::Incremental => "incremental",
+        })
+    }
+}
+
+/// A mode and the stable slug that says why it was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The way the objects go.
+    pub mode: Mode,
+    /// Why, in one stable word.
+    pub reason: &'static str,
+}
+
+/// Choose by what becomes of the updates; `wants` are the objects to move, and `target_is_empty` tells whether the
+/// target has no ref at all.
+pub fn choose(actions: &[Action], wants: &[ObjectId], target_is_empty: bool) -> Route {
+    let kinds: HashSet<_> = actions
+        .iter()
+        .filter(|action| !matches!(action, Action::UpToDate | Action::Reject(_)))
+        .map(std::mem::discriminant)
+        .collect();
+    let only = |action: &Action| kinds.len() == 1 && kinds.contains(&std::mem::discriminant(action));
+    let (mode, reason) = match wants {
+        _ if kinds.is_empty() => (Mode::None, "up-to-date"),
+        [] if only(&Action::Delete) => (Mode::None, "only-deletes"),
+        [] => (Mode::None, "objects-present"),
+        _ if only(&Action::Create) && target_is_empty => (Mode::Bootstrap, "empty-target"),
+        _ if only(&Action::Create) => (Mode::Bootstrap, "absent-refs"),
+        _ if only(&Action::FastForward) => (Mode::Incremental, "fast-forward"),
+        _ if only(&Action::Force) => (Mode::Incremental, "forced-update"),
+        _ => (Mode::Incremental, "mixed-update"),
+    };
+    Route { mode, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Rejection;
+
+    #[test]
+    fn each_shape_of_update_has_its_route() {
+        use Action::*;
+        let oid = ObjectId::null(gix_hash::Kind::Sha1);
+        let route = |actions: &[Action], wants: &[ObjectId], empty| {
+            let route = choose(actions, wants, empty);
+            (route.mode, route.reason)
+        };
+        assert_eq!(
+            route(&[UpToDate, Reject(Rejection::FetchFirst)], &[], false),
+            (Mode::None, "up-to-date")
+        );
+        assert_eq!(
+            route(&[Delete, UpToDate], &[], false),
+            (Mode::None, "only-deletes")
+        );
+        assert_eq!(
+            route(&[Create, Delete], &[], false),
+            (Mode::None, "objects-present")
+        );
+        assert_eq!(
+            route(&[Create, Create], &[oid], true),
+            (Mode::Bootstrap, "empty-target")
+        );
+        assert_eq!(
+            route(&[Create, UpToDate], &[oid], false),
+            (Mode::Bootstrap, "absent-refs")
+        );
+        assert_eq!(
+            route(&[FastForward], &[oid], false),
+            (Mode::Incremental, "fast-forward")
+        );
+        assert_eq!(
+            route(&[FastForward, Delete], &[oid], false),
+            (Mode::Incremental, "mixed-update")
+        );
+    }
+}

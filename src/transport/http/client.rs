@@ -1,0 +1,391 @@
+//! Requests from start to end: headers, authentication, redirects, and what counts as a success.
+//!
+//! One request at a time. How bytes travel is told in [`super::connect`] and [`super::upload`].
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use ureq::http::header::{self, HeaderName, HeaderValue};
+use ureq::http::{Method, Request, Response};
+use ureq::{Agent, SendBody};
+
+use super::auth::{Auth, Credentials, offers_basic};
+use super::head::{challenges, content_type, head_lines, location, parse_header, shown};
+use super::link::{Link, lock};
+use super::options::Options;
+use super::response::{Answer, Body};
+use super::status::{self, Refusal};
+use super::upload::{BodySource, Pipe, Settle, aborted};
+use super::url::{self, Origin};
+use crate::error::{Error, Kind, Result};
+
+/// As many redirects as we follow; git leaves it to curl, which allows many more than anyone needs.
+const MAX_REDIRECTS: usize = 5;
+/// Git compresses longer requests for a fetch (`rpc_service()` in git's `remote-curl.c`).
+const GZIP_OVER: usize = 1024;
+/// A refusal that is longer costs a connection, not the time to read it.
+const DRAIN: usize = 64 * 1024;
+
+/// A request without its body.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) method: Method,
+    /// The URL asked for, without userinfo.
+    pub(super) url: String,
+    /// The repository's part of the URL.
+    pub(super) base: String,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The content type that the answer must have.
+    pub(super) wanted: Option<String>,
+}
+
+enum Payload<'a> {
+    None,
+    Bytes(&'a [u8]),
+    Stream(&'a mut BodySource),
+}
+
+/// Everything that outlives a request.
+#[derive(Debug)]
+pub(super) struct Client {
+    options: Options,
+    extra: Vec<(HeaderName, HeaderValue)>,
+    pub(super) link: Arc<Link>,
+    pub(super) auth: Mutex<Auth>,
+    /// Whether the agent is for https, and the agent.
+    agent: Mutex<Option<(bool, Agent)>>,
+    uploader: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Client {
+    pub(super) fn new(options: Options) -> Result<Self> {
+        let extra = options
+            .extra_headers
+            .iter()
+            .map(|line| parse_header(line))
+            .collect::<Result<_>>()?;
+        Ok(Client {
+            options,
+            extra,
+            link: Arc::default(),
+            auth: Mutex::default(),
+            agent: Mutex::default(),
+            uploader: Mutex::default(),
+        })
+    }
+
+    /// Cut the exchange under way, see [`super::AbortHandle`].
+    pub(super) fn cut(&self) {
+        self.link.abort();
+    }
+
+    /// Only one exchange at a time: the link's flags are about the newest.
+    fn begin(&self) {
+        if let Some(last) = lock(&self.uploader).take() {
+            self.link.abort_pending();
+            // It has an answer or was cut, so it is about to end; a panic in it was told through the pipe.
+            let _ = last.join();
+        }
+        self.link.begin_exchange();
+    }
+
+    fn agent(&self, https: bool) -> Result<Agent> {
+        let mut slot = lock(&self.agent);
+        if let Some((for_https, agent)) = &*slot
+            && *for_https == https
+        {
+            return Ok(agent.clone());
+        }
+        let agent = super::agent::build(&self.options, &self.link, https)?;
+        *slot = Some((https, agent.clone()));
+        Ok(agent)
+    }
+
+    /// Perform a GET, following redirects; the second value is the new base if there were any.
+    pub(super) fn get(&self, mut request: Prepared) -> Result<(Answer, Option<String>)> {
+        self.begin();
+        let tail = request
+            .url
+            .strip_prefix(&request.base)
+            .unwrap_or_default()
+            .to_owned();
+        let mut moved = None;
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.with_auth(&request, &[])?;
+            let Some(location) = location(&response, &request.url) else {
+                return Ok((self.accept(&request, response)?, moved));
+            };
+            let base = url::redirected_base(&request.url, &location, &tail)?;
+            log::debug!(target: self.options.log_target, "redirected to {}", shown(&location));
+            self.drain(response, &request.url);
+            request.url = location;
+            request.base.clone_from(&base);
+            moved = Some(base);
+        }
+        Err(Error::new(
+            Kind::Peer,
+            format!("more than {MAX_REDIRECTS} redirects"),
+        ))
+    }
+
+    /// Perform a POST with a body that is at hand, and can be sent again.
+    pub(super) fn send_buffered(&self, request: &Prepared, body: &[u8]) -> Result<Answer> {
+        self.begin();
+        let response = self.with_auth(request, body)?;
+        self.accept(request, response)
+    }
+
+    /// Start a POST whose body comes from the pipe returned.
+    pub(super) fn send_streamed(self: &Arc<Self>, request: Prepared) -> Result<Arc<Pipe>> {
+        self.begin();
+        let pipe = Arc::new(Pipe::default());
+        self.link.use_pipe(&pipe);
+        let (client, theirs) = (self.clone(), pipe.clone());
+        let thread = std::thread::Builder::new()
+            .name("http-upload".into())
+            .spawn(move || {
+                let settle = Settle(theirs);
+                settle.0.settle(client.stream(&request, &settle.0));
+            })
+            .map_err(|err| Error::new(Kind::Internal, "could not start a thread").caused_by(err))?;
+        *lock(&self.uploader) = Some(thread);
+        Ok(pipe)
+    }
+
+    fn stream(&self, request: &Prepared, pipe: &Arc<Pipe>) -> Result<Answer> {
+        let credentials = lock(&self.auth).known(&request.url);
+        let mut source = BodySource {
+            pipe: pipe.clone(),
+            link: self.link.clone(),
+        };
+        let response = self.once(request, Payload::Stream(&mut source), credentials.as_ref())?;
+        if response.status() == 401 && credentials.is_some() {
+            lock(&self.auth).refused(&request.base);
+        }
+        self.accept_as(request, response, credentials.is_some())
+    }
+
+    /// Send a request that can be repeated, anonymously first, with credentials if the server wants them.
+    fn with_auth(&self, request: &Prepared, body: &[u8]) -> Result<Response<ureq::Body>> {
+        let payload = || match request.method {
+            Method::GET => Payload::None,
+            _ => Payload::Bytes(body),
+        };
+        let known = lock(&self.auth).known(&request.url);
+        let response = self.once(request, payload(), known.as_ref())?;
+        if response.status() != 401 {
+            if known.is_some() && response.status().is_success() {
+                lock(&self.auth).accepted(&request.base);
+            }
+            return Ok(response);
+        }
+        let challenges = challenges(response.headers());
+        let authenticated = known.is_some() || self.brings_authorization(request);
+        if authenticated || !offers_basic(&challenges) {
+            return Err(self.unauthorized(request, response, authenticated));
+        }
+        let Some(credentials) = lock(&self.auth).ask(&request.base, &challenges)? else {
+            return Err(self.unauthorized(request, response, false));
+        };
+        self.drain(response, &request.url);
+        let response = self.once(request, payload(), Some(&credentials))?;
+        if response.status() == 401 {
+            return Err(self.unauthorized(request, response, true));
+        }
+        if response.status().is_success() {
+            lock(&self.auth).accepted(&request.base);
+        }
+        Ok(response)
+    }
+
+    fn unauthorized(&self, request: &Prepared, response: Response<ureq::Body>, authenticated: bool) -> Error {
+        if authenticated {
+            lock(&self.auth).refused(&request.base);
+        }
+        match self.accept_as(request, response, authenticated) {
+            Err(err) => err,
+            Ok(_) => super::response::internal("a 401 was taken for a success"),
+        }
+    }
+
+    /// One request, one response, whatever its status; once more if a kept connection turned out to be closed.
+    fn once(
+        &self,
+        request: &Prepared,
+        mut payload: Payload,
+        credentials: Option<&Credentials>,
+    ) -> Result<Response<ureq::Body>> {
+        let connects = self.link.connects();
+        let received = self.link.stats.bytes_received();
+        let result = self.run(request, &mut payload, credentials);
+        let stale = connects == self.link.connects() && received == self.link.stats.bytes_received();
+        match result {
+            // As curl does. The server closed an idle connection, it has not seen the request.
+            Err(err)
+                if stale
+                    && hung_up(&err)
+                    && !matches!(payload, Payload::Stream(_))
+                    && !self.link.aborted() =>
+            {
+                self.run(request, &mut payload, credentials)
+            }
+            result => result,
+        }
+        .map_err(|err| {
+            if self.link.aborted() {
+                aborted()
+            } else {
+                status::from_ureq(err, &url::host(&request.url))
+            }
+        })
+    }
+
+    fn run(
+        &self,
+        request: &Prepared,
+        payload: &mut Payload,
+        credentials: Option<&Credentials>,
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
+        let https = Origin::of(&request.url).is_some_and(|origin| origin.is_https());
+        let agent = self.agent(https).map_err(|err| ureq::Error::Io(err.into()))?;
+        let mut builder = Request::builder()
+            .method(request.method.clone())
+            .uri(request.url.as_str());
+        for (name, value) in self.headers(request, credentials) {
+            builder = builder.header(name, value);
+        }
+        self.link.stats.count_request();
+        self.link.begin_request(!matches!(payload, Payload::None));
+        let response = match payload {
+            Payload::None => agent.run(builder.body(())?),
+            Payload::Stream(source) => agent.run(builder.body(SendBody::from_reader(*source))?),
+            Payload::Bytes(bytes) if bytes.len() > GZIP_OVER && is_fetch(request) => {
+                let bytes = gzip(bytes)?;
+                agent.run(
+                    builder
+                        .header(header::CONTENT_ENCODING, "gzip")
+                        .body(bytes.as_slice())?,
+                )
+            }
+            Payload::Bytes(bytes) => agent.run(builder.body(*bytes)?),
+        };
+        self.note(request, &response);
+        response
+    }
+
+    fn headers(
+        &self,
+        request: &Prepared,
+        credentials: Option<&Credentials>,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = request.headers.clone();
+        if lock(&self.auth).at_home(&request.url) {
+            headers.extend(self.extra.iter().cloned());
+        }
+        // What the user configured goes before what we found.
+        if !self.brings_authorization(request)
+            && let Some(mut value) =
+                credentials.and_then(|credentials| HeaderValue::try_from(credentials.basic()).ok())
+        {
+            value.set_sensitive(true);
+            headers.push((header::AUTHORIZATION, value));
+        }
+        headers
+    }
+
+    /// Whether the extra headers of `request` say who we are.
+    fn brings_authorization(&self, request: &Prepared) -> bool {
+        let mut names = self.extra.iter().map(|(name, _)| name);
+        names.any(|name| name == header::AUTHORIZATION) && lock(&self.auth).at_home(&request.url)
+    }
+
+    fn note(&self, request: &Prepared, response: &Result<Response<ureq::Body>, ureq::Error>) {
+        let Ok(response) = response else {
+            log::debug!(target: self.options.log_target, "{} {}: no response", request.method, shown(&request.url));
+            return;
+        };
+        let status = response.status().as_u16();
+        let retry_after = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        self.link.stats.set_status(status, retry_after);
+        log::debug!(
+            target: self.options.log_target,
+            "{} {}: {status} {} (so far {} bytes sent, {} received)",
+            request.method,
+            shown(&request.url),
+            shown(&content_type(response.headers())),
+            self.link.stats.bytes_sent(),
+            self.link.stats.bytes_received(),
+        );
+    }
+
+    fn accept(&self, request: &Prepared, response: Response<ureq::Body>) -> Result<Answer> {
+        self.accept_as(request, response, false)
+    }
+
+    /// Turn a response into an answer if it is a success of the type we want.
+    fn accept_as(
+        &self,
+        request: &Prepared,
+        response: Response<ureq::Body>,
+        authenticated: bool,
+    ) -> Result<Answer> {
+        if let Some(location) = location(&response, &request.url) {
+            let to = shown(&location);
+            return Err(
+                Error::new(Kind::Peer, format!("the server redirects the request to {to}"))
+                    .hint("use that URL instead"),
+            );
+        }
+        let (parts, body) = response.into_parts();
+        let got = content_type(&parts.headers);
+        let mut body = Body::new(body, self.link.clone(), url::host(&request.url));
+        if !parts.status.is_success() {
+            let start = body.prefix(DRAIN);
+            let words = (got == "text/plain").then(|| status::first_words(&start));
+            return Err(Refusal {
+                status: parts.status.as_u16(),
+                words: words.flatten(),
+                www_authenticate: challenges(&parts.headers),
+                authenticated,
+            }
+            .into_error());
+        }
+        match &request.wanted {
+            Some(wanted) if *wanted != got => Err(status::not_git(&got, &body.prefix(DRAIN))),
+            _ => Ok(Answer {
+                head: head_lines(&parts.headers, &got),
+                body,
+            }),
+        }
+    }
+
+    /// Read the rest of a response that nobody needs, so that its connection can be used again.
+    fn drain(&self, response: Response<ureq::Body>, url: &str) {
+        Body::new(response.into_body(), self.link.clone(), url::host(url)).prefix(DRAIN);
+    }
+}
+
+fn is_fetch(request: &Prepared) -> bool {
+    request
+        .headers
+        .iter()
+        .any(|(name, value)| name == header::CONTENT_TYPE && value == "application/x-git-upload-pack-request")
+}
+
+fn gzip(bytes: &[u8]) -> Result<Vec<u8>, ureq::Error> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?)
+}
+
+fn hung_up(err: &ureq::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(err, ureq::Error::Io(err) if matches!(
+        err.kind(),
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe
+    ))
+}

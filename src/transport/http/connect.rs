@@ -1,0 +1,296 @@
+//! The bottom of a connection: host names, TCP, and socket errors in words. No TLS, no HTTP.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+};
+
+use super::link::{Link, is_quiet};
+use super::upload::aborted;
+use crate::error::{Error, Kind};
+
+/// How long a write may be stuck before we look whether the server has answered instead of reading.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// ureq's resolver, with an error that names the host.
+#[derive(Debug, Default)]
+pub(super) struct Names(DefaultResolver);
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0.resolve(uri, config, timeout).map_err(|err| {
+            let host = uri.host().unwrap_or_default();
+            match err {
+                ureq::Error::Io(_) | ureq::Error::HostNotFound => ureq::Error::Io(
+                    Error::new(Kind::Network, format!("could not resolve host: {host}"))
+                        .caused_by(err)
+                        .into(),
+                ),
+                err => err,
+            }
+        })
+    }
+}
+
+/// Opens TCP connections, unless a proxy has already made one.
+#[derive(Debug)]
+pub(super) struct Tcp(pub(super) Arc<Link>);
+
+impl<In: Transport> Connector<In> for Tcp {
+    type Out = Either<In, Socket>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        if let Some(proxied) = chained {
+            return Ok(Some(Either::A(proxied)));
+        }
+        let stream = open(details)?;
+        stream.set_nodelay(true)?;
+        self.0.count_connect();
+        let config = details.config;
+        let socket = Socket {
+            stream: Arc::new(stream),
+            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
+            link: self.0.clone(),
+            read_timeout: None,
+            write_timeout: None,
+        };
+        self.0.use_socket(&socket.stream);
+        if self.0.aborted() {
+            return Err(ureq::Error::Io(aborted().into()));
+        }
+        Ok(Some(Either::B(socket)))
+    }
+}
+
+/// Try the addresses of the host in turn, each with an equal share of the time that is left.
+fn open(details: &ConnectionDetails) -> Result<TcpStream, ureq::Error> {
+    let deadline = details.timeout.not_zero().map(|left| Instant::now() + *left);
+    let addrs: Vec<SocketAddr> = details.addrs.iter().copied().collect();
+    let mut last = std::io::Error::from(ErrorKind::AddrNotAvailable);
+    for (tried, addr) in addrs.iter().enumerate() {
+        let result = match deadline {
+            None => TcpStream::connect(addr),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let share = left / u32::try_from(addrs.len() - tried).unwrap_or(1);
+                TcpStream::connect_timeout(addr, share.max(Duration::from_millis(10)))
+            }
+        };
+        match result {
+            Ok(stream) => return Ok(stream),
+            Err(err) => last = err,
+        }
+    }
+    Err(ureq::Error::Io(refused(details.uri, last).into()))
+}
+
+fn refused(uri: &Uri, err: std::io::Error) -> Error {
+    let host = uri.host().unwrap_or_default();
+    let default = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
+    let port = uri.port_u16().unwrap_or(default);
+    let kind = match err.kind() {
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => Kind::Timeout,
+        _ => Kind::Network,
+    };
+    Error::new(
+        kind,
+        format!("failed to connect to {host}:{port}: {}", err.kind()),
+    )
+    .caused_by(err)
+}
+
+/// A TCP connection that does not take a failed upload for a failed request.
+///
+/// While a body is sent, a broken pipe only means that the server wants no more of it; its answer may well be waiting
+/// to be read. So the rest of the body goes nowhere, and the response decides.
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: Arc<TcpStream>,
+    buffers: LazyBuffers,
+    link: Arc<Link>,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+}
+
+impl Socket {
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> std::io::Result<()> {
+        if self.write_timeout != timeout {
+            self.stream.set_write_timeout(timeout)?;
+            self.write_timeout = timeout;
+        }
+        Ok(())
+    }
+
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> std::io::Result<()> {
+        if self.read_timeout != timeout {
+            self.stream.set_read_timeout(timeout)?;
+            self.read_timeout = timeout;
+        }
+        Ok(())
+    }
+
+    /// Whether a write that failed with `err` may simply be tried again.
+    fn after_write_error(
+        &self,
+        err: std::io::Error,
+        stuck_for: Duration,
+        limit: NextTimeout,
+    ) -> Result<bool, ureq::Error> {
+        match err.kind() {
+            ErrorKind::Interrupted => Ok(true),
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                if self.link.uploading() && self.link.readable() {
+                    self.link.stop();
+                    return Ok(false);
+                }
+                match limit.not_zero() {
+                    Some(limit_after) if stuck_for >= *limit_after => Err(ureq::Error::Timeout(limit.reason)),
+                    _ => Ok(true),
+                }
+            }
+            _ if self.link.uploading() => {
+                self.link.stop();
+                Ok(false)
+            }
+            _ => Err(err.into()),
+        }
+    }
+}
+
+impl Transport for Socket {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.link.use_socket(&self.stream);
+        if self.link.uploading() && self.link.stopped() {
+            return Ok(());
+        }
+        let limit = timeout.for_write();
+        let patience = limit.not_zero().map_or(STUCK, |limit| STUCK.min(*limit));
+        self.set_write_timeout(Some(patience))?;
+        let stream = self.stream.clone();
+        let mut sent = 0;
+        let mut progress = Instant::now();
+        while sent < amount {
+            let rest = self.buffers.output().get(sent..amount).unwrap_or_default();
+            match (&*stream).write(rest) {
+                Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
+                Ok(n) => {
+                    sent += n;
+                    progress = Instant::now();
+                }
+                Err(err) => {
+                    if !self.after_write_error(err, progress.elapsed(), limit)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let limit = timeout.for_read();
+        let probing = self.link.probing();
+        if probing {
+            self.stream.set_nonblocking(true)?;
+        } else {
+            self.set_read_timeout(limit.not_zero().map(|limit| *limit))?;
+        }
+        let result = loop {
+            match (&*self.stream).read(self.buffers.input_append_buf()) {
+                Err(err) if err.kind() == ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
+        if probing {
+            self.stream.set_nonblocking(false)?;
+        }
+        match result {
+            Ok(n) => {
+                self.buffers.input_appended(n);
+                Ok(n > 0)
+            }
+            Err(err) if !probing && matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(ureq::Error::Timeout(limit.reason))
+            }
+            Err(err) => Err(err.into()),
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        is_quiet(&self.stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A socket and its peer.
+    fn pair(link: &Arc<Link>) -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = Socket {
+            stream: Arc::new(stream),
+            buffers: LazyBuffers::new(1024, 1024),
+            link: link.clone(),
+            read_timeout: None,
+            write_timeout: None,
+        };
+        link.use_socket(&socket.stream);
+        (socket, listener.accept().unwrap().0)
+    }
+
+    fn after(socket: &Socket, kind: ErrorKind) -> Result<bool, ureq::Error> {
+        socket.after_write_error(kind.into(), STUCK, NextTimeout::default())
+    }
+
+    #[test]
+    fn a_broken_pipe_ends_an_upload_but_fails_anything_else() {
+        let link = Arc::new(Link::default());
+        let (socket, _peer) = pair(&link);
+        assert!(after(&socket, ErrorKind::BrokenPipe).is_err());
+        link.begin_request(true);
+        assert!(!after(&socket, ErrorKind::BrokenPipe).unwrap());
+        assert!(link.stopped());
+    }
+
+    #[test]
+    fn a_write_that_is_stuck_goes_on_unless_the_server_has_answered() {
+        let link = Arc::new(Link::default());
+        let (socket, mut peer) = pair(&link);
+        link.begin_request(true);
+        assert!(after(&socket, ErrorKind::WouldBlock).unwrap());
+        peer.write_all(b"HTTP/1.1 413 No").unwrap();
+        while is_quiet(&socket.stream) {
+            std::thread::yield_now();
+        }
+        assert!(!after(&socket, ErrorKind::WouldBlock).unwrap());
+        assert!(link.stopped());
+    }
+}

@@ -1,0 +1,88 @@
+//! The backend against small scripted servers on loopback.
+
+mod auth;
+mod basic;
+mod server;
+mod tls;
+mod upload;
+
+use std::io::{Read, Write};
+
+use gix_transport::client::blocking_io::http::{GetResponse, Http, PostBodyDataKind, PostResponse};
+
+use super::{Headers, HttpBackend, Options, PostBody, ResponseBody};
+use crate::error::Error;
+
+const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
+const TAIL: &str = "/info/refs?service=git-upload-pack";
+
+fn options() -> Options {
+    Options {
+        // Whatever proxy the environment names is not for loopback.
+        proxy: Some(String::new()),
+        connect_timeout: std::time::Duration::from_secs(5),
+        stall_timeout: Some(std::time::Duration::from_secs(10)),
+        ..Options::default()
+    }
+}
+
+fn backend() -> HttpBackend {
+    HttpBackend::new(options()).unwrap()
+}
+
+fn discover(http: &mut HttpBackend, base: &str) -> Result<GetResponse<Headers, ResponseBody>, Error> {
+    let lines = ["User-Agent: git/oxide-0", "Git-Protocol: version=2"];
+    http.get(&format!("{base}{TAIL}"), base, lines)
+        .map_err(|err| Error::from_transport(err, "connecting"))
+}
+
+fn post(
+    http: &mut HttpBackend,
+    base: &str,
+    service: &str,
+    kind: PostBodyDataKind,
+) -> PostResponse<Headers, ResponseBody, PostBody> {
+    let lines = [
+        "User-Agent: git/oxide-0".to_owned(),
+        format!("Content-Type: application/x-{service}-request"),
+        format!("Accept: application/x-{service}-result"),
+    ];
+    http.post(&format!("{base}/{service}"), base, lines, kind)
+        .unwrap()
+}
+
+/// Read a response to its end: its header lines and its body.
+fn finish(response: PostResponse<Headers, ResponseBody, PostBody>) -> Result<(String, Vec<u8>), Error> {
+    let PostResponse {
+        post_body,
+        headers,
+        body,
+    } = response;
+    drop(post_body);
+    read(GetResponse { headers, body })
+}
+
+fn read(response: GetResponse<Headers, ResponseBody>) -> Result<(String, Vec<u8>), Error> {
+    let GetResponse {
+        mut headers,
+        mut body,
+    } = response;
+    let (mut head, mut bytes) = (String::new(), Vec::new());
+    headers
+        .read_to_string(&mut head)
+        .and_then(|_| body.read_to_end(&mut bytes))
+        .map_err(|err| Error::from_io(err, "reading"))?;
+    Ok((head, bytes))
+}
+
+/// Write to an upload until it fails or `limit` bytes are through.
+fn pump(body: &mut PostBody, limit: usize) -> Result<usize, Error> {
+    let block = [7u8; 8192];
+    let mut sent = 0;
+    while sent < limit {
+        body.write_all(&block)
+            .map_err(|err| Error::from_io(err, "writing"))?;
+        sent += block.len();
+    }
+    Ok(sent)
+}

@@ -1,0 +1,343 @@
+//! One `fetch`: wants and haves out, acknowledgments and a pack back.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::io::{self, BufRead, Read, Write};
+use std::rc::Rc;
+
+use bstr::{BString, ByteSlice};
+use gix_hash::ObjectId;
+use gix_protocol::fetch::response::{Acknowledgement, ShallowUpdate, shallow_update_from_line};
+use gix_transport::Protocol;
+use gix_transport::client::blocking_io::{ExtendedBufRead, Transport, TransportV2Ext};
+use gix_transport::client::{MessageKind, WriteMode};
+use gix_transport::packetline::read::ProgressAction;
+
+use super::{AGENT, Source};
+use crate::error::{Error, Kind, Result, Side, printable};
+use crate::progress::Progress;
+
+const DOING: &str = "cannot fetch from it";
+
+/// What to ask of `upload-pack`; the names are those of `gitprotocol-v2`.
+#[derive(Debug, Clone, Default)]
+pub struct FetchRequest {
+    /// Objects to send, with all they reach.
+    pub wants: Vec<ObjectId>,
+    /// Objects that the other side has already, with all they reach.
+    pub haves: Vec<ObjectId>,
+    /// Send the pack at once, without waiting for agreement about the haves.
+    pub done: bool,
+    /// Deltas may build on objects that only the haves promise.
+    pub thin_pack: bool,
+    /// Deltas may name their base by its distance in the pack.
+    pub ofs_delta: bool,
+    /// Send words about the progress.
+    pub progress: bool,
+    /// Send only this many commits of history from each want.
+    pub deepen: Option<u32>,
+    /// Leave objects out, for instance `tree:0`. Ignored unless the source [can](Source::can_filter).
+    pub filter: Option<&'static str>,
+}
+
+/// The beginning of an answer; the pack, if there is one, is still to be read.
+pub struct FetchResponse<'a> {
+    /// The haves that the source knows, as far as it said so.
+    pub acknowledged: HashSet<ObjectId>,
+    /// Commits that the source sends without their parents.
+    pub shallow: Vec<ObjectId>,
+    /// The pack.
+    pub pack: Option<PackStream<'a>>,
+}
+
+/// Bytes of a pack as they arrive, freed from their side-band.
+pub struct PackStream<'a> {
+    reader: Box<dyn ExtendedBufRead<'a> + Unpin + 'a>,
+    unfinished: &'a mut bool,
+    remote_error: Rc<RefCell<Option<String>>>,
+}
+
+impl Source {
+    /// Ask for what `request` says. An answer that is not read to its end is abandoned by the next request.
+    pub fn fetch<'a>(
+        &'a mut self,
+        request: &FetchRequest,
+        progress: &'a dyn Progress,
+    ) -> Result<FetchResponse<'a>> {
+        self.begin(request, progress).map_err(|err| err.on(Side::Source))
+    }
+
+    fn begin<'a>(
+        &'a mut self,
+        request: &FetchRequest,
+        progress: &'a dyn Progress,
+    ) -> Result<FetchResponse<'a>> {
+        log::debug!(
+            target: "relay::source",
+            "fetch: {} wants, {} haves, thin {}, deepen {:?}, filter {:?}",
+            request.wants.len(), request.haves.len(), request.thin_pack, request.deepen, request.filter
+        );
+        if std::mem::replace(&mut self.unfinished, true) {
+            self.link.abandon_response()?;
+        }
+        let filter = request.filter.filter(|_| self.can_filter());
+        if self.protocol == Protocol::V2 {
+            let format = self
+                .capabilities
+                .capability("object-format")
+                .and_then(|c| c.value());
+            let format = format.map(|value| ("object-format", Some(value.to_str_lossy().into_owned())));
+            let features = format.into_iter().chain([("agent", Some(AGENT.to_owned()))]);
+            let reader = self
+                .link
+                .invoke("fetch", features, Some(v2_arguments(request, filter)), false)
+                .map_err(|err| Error::from_transport(err, DOING))?;
+            read_v2(reader, &mut self.unfinished, progress)
+        } else {
+            let features = self.v0_features(request, filter.is_some())?;
+            let end = if request.done {
+                MessageKind::Text(b"done")
+            } else {
+                MessageKind::Flush
+            };
+            let mut writer = self
+                .link
+                .request(WriteMode::OneLfTerminatedLinePerWriteCall, end, false)
+                .map_err(|err| Error::from_transport(err, DOING))?;
+            let sent = (|| {
+                write_v0_wants(&mut writer, request, &features, filter)?;
+                writer.write_message(MessageKind::Flush)?;
+                request
+                    .haves
+                    .iter()
+                    .try_for_each(|have| writer.write_all(format!("have {have}").as_bytes()))?;
+                writer.into_read()
+            })();
+            let reader = sent.map_err(|err| Error::from_io(err, DOING))?;
+            read_v0(reader, request.deepen.is_some(), &mut self.unfinished, progress)
+        }
+    }
+
+    fn v0_features(&self, request: &FetchRequest, filtered: bool) -> Result<String> {
+        if !self.capabilities.contains("side-band-64k") {
+            return Err(Error::new(
+                Kind::Unsupported,
+                "does not offer side-band-64k, which every git since 2006 does",
+            ));
+        }
+        let mut features = vec!["side-band-64k".to_owned(), format!("agent={AGENT}")];
+        let mut offer = |name: &str, wanted: bool| {
+            if wanted && self.capabilities.contains(name) {
+                features.push(name.to_owned());
+            }
+        };
+        offer("thin-pack", request.thin_pack);
+        offer("ofs-delta", request.ofs_delta);
+        offer("no-progress", !request.progress);
+        offer("filter", filtered);
+        if let Some(format) = self
+            .capabilities
+            .capability("object-format")
+            .and_then(|c| c.value())
+        {
+            features.push(format!("object-format={}", format.to_str_lossy()));
+        }
+        Ok(features.join(" "))
+    }
+}
+
+fn v2_arguments(request: &FetchRequest, filter: Option<&str>) -> impl Iterator<Item = BString> {
+    let flags = [
+        ("thin-pack", request.thin_pack),
+        ("ofs-delta", request.ofs_delta),
+        ("no-progress", !request.progress),
+    ];
+    let flags = flags
+        .into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| name.into());
+    let filter = filter.map(|spec| format!("filter {spec}").into());
+    let deepen = request.deepen.map(|depth| format!("deepen {depth}").into());
+    let wants = request.wants.iter().map(|oid| format!("want {oid}").into());
+    let haves = request.haves.iter().map(|oid| format!("have {oid}").into());
+    let done = request.done.then(|| "done".into());
+    flags
+        .chain(filter)
+        .chain(deepen)
+        .chain(wants)
+        .chain(haves)
+        .chain(done)
+}
+
+fn write_v0_wants(
+    writer: &mut dyn Write,
+    request: &FetchRequest,
+    features: &str,
+    filter: Option<&str>,
+) -> io::Result<()> {
+    for (index, want) in request.wants.iter().enumerate() {
+        let line = if index == 0 {
+            format!("want {want} {features}")
+        } else {
+            format!("want {want}")
+        };
+        writer.write_all(line.as_bytes())?;
+    }
+    if let Some(depth) = request.deepen {
+        writer.write_all(format!("deepen {depth}").as_bytes())?;
+    }
+    if let Some(spec) = filter {
+        writer.write_all(format!("filter {spec}").as_bytes())?;
+    }
+    Ok(())
+}
+
+type Reader<'a> = Box<dyn ExtendedBufRead<'a> + Unpin + 'a>;
+
+/// `acknowledgments`, `shallow-info` and `packfile`, each a section of its own.
+fn read_v2<'a>(
+    mut reader: Reader<'a>,
+    unfinished: &'a mut bool,
+    progress: &'a dyn Progress,
+) -> Result<FetchResponse<'a>> {
+    let mut response = FetchResponse {
+        acknowledged: HashSet::new(),
+        shallow: Vec::new(),
+        pack: None,
+    };
+    loop {
+        reader.reset(Protocol::V2);
+        let Some(header) = read_line(&mut reader)? else {
+            break;
+        };
+        match header.as_slice() {
+            b"packfile" => {
+                response.pack = Some(PackStream::new(reader, unfinished, progress));
+                return Ok(response);
+            }
+            b"acknowledgments" | b"shallow-info" => {
+                while let Some(line) = read_line(&mut reader)? {
+                    response.add(&line)?;
+                }
+            }
+            // `wanted-refs` and `packfile-uris` are never asked for.
+            other => return Err(malformed(other)),
+        }
+        if reader.stopped_at() != Some(MessageKind::Delimiter) {
+            break;
+        }
+    }
+    *unfinished = false;
+    Ok(response)
+}
+
+/// Shallow lines up to a flush if `deepen` was asked for, one ACK or NAK, then the pack.
+fn read_v0<'a>(
+    mut reader: Reader<'a>,
+    deepened: bool,
+    unfinished: &'a mut bool,
+    progress: &'a dyn Progress,
+) -> Result<FetchResponse<'a>> {
+    let mut response = FetchResponse {
+        acknowledged: HashSet::new(),
+        shallow: Vec::new(),
+        pack: None,
+    };
+    if deepened {
+        while let Some(line) = read_line(&mut reader)? {
+            response.add(&line)?;
+        }
+        reader.reset(Protocol::V1);
+    }
+    let line = read_line(&mut reader)?.ok_or_else(|| malformed(b""))?;
+    response.add(&line)?;
+    response.pack = Some(PackStream::new(reader, unfinished, progress));
+    Ok(response)
+}
+
+impl FetchResponse<'_> {
+    fn add(&mut self, line: &[u8]) -> Result<()> {
+        let text = line.to_str().map_err(|_| malformed(line))?;
+        if let Ok(ShallowUpdate::Shallow(oid)) = shallow_update_from_line(text) {
+            self.shallow.push(oid);
+            return Ok(());
+        }
+        match Acknowledgement::from_line(text).map_err(|_| malformed(line))? {
+            Acknowledgement::Common(oid) => {
+                self.acknowledged.insert(oid);
+            }
+            Acknowledgement::Ready | Acknowledgement::Nak => {}
+        }
+        Ok(())
+    }
+}
+
+/// One data line without its newline; `None` at a delimiter or flush.
+fn read_line(reader: &mut Reader<'_>) -> Result<Option<Vec<u8>>> {
+    let Some(line) = reader.readline() else {
+        return Ok(None);
+    };
+    let line = line
+        .map_err(|err| Error::from_io(err, DOING))?
+        .map_err(|err| Error::from_transport(err, DOING))?;
+    Ok(line
+        .as_bstr()
+        .map(|line| line.trim_end_with(|c| c == '\n').to_vec()))
+}
+
+fn malformed(line: &[u8]) -> Error {
+    let shown: String = printable(line).chars().take(100).collect();
+    Error::new(
+        Kind::Peer,
+        format!("sent an unexpected line in answer to a fetch: '{shown}'"),
+    )
+}
+
+impl<'a> PackStream<'a> {
+    fn new(mut reader: Reader<'a>, unfinished: &'a mut bool, progress: &'a dyn Progress) -> Self {
+        let remote_error = Rc::new(RefCell::new(None));
+        let slot = remote_error.clone();
+        reader.set_progress_handler(Some(Box::new(move |is_error, text| {
+            if is_error {
+                *slot.borrow_mut() = Some(printable(text.trim()));
+                return ProgressAction::Break(());
+            }
+            progress.source_text(text);
+            ProgressAction::Continue(())
+        })));
+        PackStream {
+            reader,
+            unfinished,
+            remote_error,
+        }
+    }
+}
+
+impl Read for PackStream<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buf)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl BufRead for PackStream<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match self.reader.fill_buf() {
+            Ok(buf) => {
+                if buf.is_empty() {
+                    *self.unfinished = false;
+                }
+                Ok(buf)
+            }
+            Err(err) => Err(match self.remote_error.borrow_mut().take() {
+                Some(words) => Error::new(Kind::Peer, words).on(Side::Source).into(),
+                None => err,
+            }),
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.reader.consume(amount);
+    }
+}

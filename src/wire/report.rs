@@ -1,0 +1,202 @@
+//! What `receive-pack` answers: `report-status` and `report-status-v2` (`gitprotocol-pack`, "Report Status").
+
+use bstr::{BStr, BString, ByteSlice};
+use gix_hash::ObjectId;
+
+use crate::error::{Error, Kind, Result, printable};
+use crate::wire::refs::parse_oid;
+
+/// The target's verdict on one push.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// `None` when the pack was unpacked, else the target's words.
+    pub unpack_error: Option<String>,
+    /// One entry for each command, in the target's order.
+    pub refs: Vec<RefReport>,
+}
+
+/// The target's verdict on one command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefReport {
+    /// The ref that the command named.
+    pub name: BString,
+    /// `None` when it was updated, else the target's words.
+    pub error: Option<String>,
+    /// What a `proc-receive` hook did instead, from `option` lines; without any, the command was carried out as sent.
+    pub options: Vec<RefOption>,
+}
+
+/// One `option` line below an `ok` of `report-status-v2`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefOption {
+    /// The ref that was really updated.
+    Refname(BString),
+    /// Its value before.
+    OldOid(ObjectId),
+    /// Its value now.
+    NewOid(ObjectId),
+    /// The update was not a fast-forward.
+    ForcedUpdate,
+}
+
+impl Report {
+    /// Parse the pkt-lines inside `body`, up to the flush that ends them.
+    pub fn parse(body: &[u8]) -> Result<Report> {
+        let mut report = Report::default();
+        let mut seen_unpack = false;
+        for line in (PktLines { rest: body }) {
+            let line = line?;
+            if let Some(status) = line.strip_prefix(b"unpack ") {
+                seen_unpack = true;
+                report.unpack_error = (status != b"ok").then(|| printable(status));
+            } else {
+                report.add_line(line.as_bstr())?;
+            }
+        }
+        if !seen_unpack {
+            let message = "closed the connection without reporting what became of the push";
+            return Err(Error::new(Kind::Peer, message)
+                .hint("some refs may have been updated: run the same push again to find out"));
+        }
+        Ok(report)
+    }
+
+    fn add_line(&mut self, line: &BStr) -> Result<()> {
+        if let Some(name) = line.strip_prefix(b"ok ") {
+            self.refs.push(RefReport {
+                name: name.into(),
+                error: None,
+                options: Vec::new(),
+            });
+        } else if let Some(rest) = line.strip_prefix(b"ng ") {
+            let (name, why) = rest.split_once_str(" ").unwrap_or((rest, b"failed"));
+            self.refs.push(RefReport {
+                name: name.into(),
+                error: Some(printable(why)),
+                options: Vec::new(),
+            });
+        } else if let Some(option) = line.strip_prefix(b"option ") {
+            let last = self.refs.last_mut().ok_or_else(|| unexpected(line))?;
+            last.options.extend(parse_option(option.as_bstr())?);
+        } else {
+            return Err(unexpected(line));
+        }
+        Ok(())
+    }
+}
+
+fn parse_option(option: &BStr) -> Result<Option<RefOption>> {
+    let (key, value) = option.split_once_str(" ").unwrap_or((option, b""));
+    Ok(match key {
+        b"refname" => Some(RefOption::Refname(value.into())),
+        b"old-oid" => Some(RefOption::OldOid(parse_oid(value)?)),
+        b"new-oid" => Some(RefOption::NewOid(parse_oid(value)?)),
+        b"forced-update" => Some(RefOption::ForcedUpdate),
+        _ => None,
+    })
+}
+
+fn unexpected(line: &BStr) -> Error {
+    Error::new(
+        Kind::Peer,
+        format!("sent an unexpected report line '{}'", printable(line)),
+    )
+}
+
+/// The data lines of a buffer of pkt-lines, without their newline, up to the first flush.
+struct PktLines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for PktLines<'a> {
+    type Item = Result<&'a [u8]>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        match split_pkt_line(self.rest) {
+            Some((None, _)) => {
+                self.rest = b"";
+                None
+            }
+            Some((Some(line), rest)) => {
+                self.rest = rest;
+                Some(Ok(line.strip_suffix(b"\n").unwrap_or(line)))
+            }
+            None => {
+                self.rest = b"";
+                Some(Err(Error::new(
+                    Kind::Peer,
+                    "sent a report that is cut off or malformed",
+                )))
+            }
+        }
+    }
+}
+
+/// Split the first pkt-line off: `Some(None)` for a flush, `None` when it is malformed or cut off.
+fn split_pkt_line(input: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    let (length, rest) = input.split_at_checked(4)?;
+    let length = usize::from_str_radix(length.to_str().ok()?, 16).ok()?;
+    if length == 0 {
+        return Some((None, rest));
+    }
+    let (line, rest) = rest.split_at_checked(length.checked_sub(4)?)?;
+    Some((Some(line), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pkt(lines: &[&str]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for line in lines {
+            out.extend_from_slice(format!("{:04x}{line}\n", line.len() + 5).as_bytes());
+        }
+        out.extend_from_slice(b"0000");
+        out
+    }
+
+    #[test]
+    fn results_and_options_are_read_for_each_ref() {
+        let oid = "a".repeat(40);
+        let body = pkt(&[
+            "unpack ok",
+            "ok refs/heads/main",
+            "ok refs/for/main",
+            "option refname refs/changes/1",
+            &format!("option new-oid {oid}"),
+            "option forced-update",
+            "option of-the-future x",
+            "ng refs/heads/x pre-receive hook declined",
+        ]);
+        let report = Report::parse(&body).unwrap();
+        assert_eq!(report.unpack_error, None);
+        assert_eq!(report.refs.len(), 3);
+        assert_eq!(report.refs[1].options.len(), 3);
+        assert_eq!(report.refs[2].error.as_deref(), Some("pre-receive hook declined"));
+    }
+
+    #[test]
+    fn a_missing_or_broken_report_is_an_error() {
+        for body in [
+            &b""[..],
+            b"0000",
+            b"000funpack ok",
+            b"zzzz",
+            b"0002",
+            &pkt(&["hello"]),
+        ] {
+            assert!(Report::parse(body).is_err(), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn words_of_the_target_are_made_printable() {
+        let report = Report::parse(&pkt(&["unpack \x1b[2Jno", "ng refs/heads/x \x07"])).unwrap();
+        assert_eq!(report.unpack_error.as_deref(), Some("\\033[2Jno"));
+        assert_eq!(report.refs[0].error.as_deref(), Some("\\007"));
+    }
+}
