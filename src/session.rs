@@ -14,7 +14,7 @@ use crate::pump::Summary;
 use crate::receive_pack::{Command, PushRequest, Target};
 use crate::strategy::ancestry::{self, KnownParents};
 use crate::strategy::relay::{self, Job};
-use crate::strategy::{Mode, Route, choose, lfs};
+use crate::strategy::{Mode, Route, choose, lfs, presence};
 use crate::transport;
 use crate::upload_pack::{Protocol, Source};
 use crate::url::{Address, RelayUrl};
@@ -253,6 +253,31 @@ impl Session {
             log::debug!(target: "relay::source", "cannot tell whether Git LFS is used: {err}");
             false
         })
+    }
+
+    /// Find out which new values the source does not have. What is a tip of the source needs no question, and neither
+    /// does what the target has already.
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub fn mark_what_the_source_lacks(&mut self, updates: &mut [Update]) -> Result<()> {
+        let tips = self
+            .source
+            .advertisement()
+            .refs
+            .iter()
+            .flat_map(|entry| [entry.oid, entry.peeled_or_oid()]);
+        let known: HashSet<ObjectId> = tips.chain(self.target.tips()).collect();
+        let unknown: HashSet<ObjectId> = updates
+            .iter()
+            .filter_map(|update| update.new)
+            .filter(|oid| !known.contains(oid))
+            .collect();
+        let missing = presence::missing(&mut self.source, &unknown.into_iter().collect::<Vec<_>>())?;
+        for update in updates {
+            update.on_source = update.new.is_none_or(|oid| !missing.contains(&oid));
+        }
+        Ok(())
     }
 
     fn judge(&mut self, updates: &[Update], known: &KnownParents) -> Result<Vec<Action>> {

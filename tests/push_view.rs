@@ -145,21 +145,6 @@ fn a_source_with_an_unborn_head() {
     }
 }
 
-/// A repository with refs of its own gets no view, and is told where a push works.
-#[test]
-fn a_repository_with_refs_is_left_alone() {
-    for git in gits() {
-        let mut pair = Pair::new(git);
-        scenes::behind(&pair);
-        let here = pair.world.mirror(&pair.source, "full.git");
-        pair.push_from(here);
-        let before = pair.target.refs();
-        let refused = pair.push(&["refs/heads/*"]).exits(128);
-        refused.says("has refs of its own").says("git init -q --bare");
-        assert_refs(&before, &pair.target.refs());
-    }
-}
-
 /// A pre-push hook sees the true values.
 #[test]
 fn a_pre_push_hook_sees_true_values() {

@@ -1,17 +1,18 @@
 //! One batch of `push` lines: from git's words to updates, and from the outcome back to git's words.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use bstr::{BStr, BString, ByteSlice};
+use bstr::BString;
 use gix_hash::ObjectId;
 
 use super::command::PushSpec;
 use super::view::Prepared;
 use crate::error::{Error, Kind, Result};
 use crate::git::Git;
-use crate::plan::Update;
+use crate::git::objects::Named;
+use crate::plan::{Rejection, Update};
 use crate::report::{Terminal, Verbosity};
-use crate::session::{Policy, RefOutcome, RefStatus};
+use crate::session::{Outcome, Policy, RefOutcome, RefStatus};
 use crate::wire::refs::{RemoteRef, parse_oid};
 use crate::wire::report::RefOption;
 
@@ -37,10 +38,7 @@ pub(super) fn run(
     if options.unsigned && prepared.session.target.offers("push-cert") {
         terminal.warning("the target would take a signed push, but a relay cannot sign: pushing unsigned");
     }
-    let updates = specs
-        .iter()
-        .map(|spec| update(git, prepared, spec, &options))
-        .collect::<Result<Vec<_>>>()?;
+    let updates = updates(git, prepared, specs, &options)?;
     let policy = Policy {
         progress: verbosity.progress,
         ..options.policy
@@ -56,6 +54,7 @@ pub(super) fn run(
              (git lfs fetch --all && git lfs push --all moves them)",
         );
     }
+    advise(git, prepared, &outcome, &terminal)?;
     let mut answer = Vec::new();
     for (entry, update) in outcome.refs.iter().zip(&updates) {
         answer.extend_from_slice(&status_lines(entry, update));
@@ -64,60 +63,111 @@ pub(super) fn run(
     Ok(answer)
 }
 
-fn update(git: &Git, prepared: &Prepared, spec: &PushSpec, options: &PushOptions) -> Result<Update> {
-    let target = &prepared.session.target;
-    let new = spec
-        .src
-        .as_ref()
-        .map(|src| resolve(git, prepared, src.as_ref()))
-        .transpose()?;
-    let new_commit = new.as_ref().map(|entry| entry.1);
-    Ok(Update {
-        target: spec.dst.clone(),
-        old: target.find(spec.dst.as_ref()).map(|entry| entry.oid),
-        new: new.map(|entry| entry.0),
-        new_commit,
-        new_is_commit: new_commit.is_some_and(|oid| prepared.is_commit(&oid)),
-        force: spec.force,
-        lease: options.leases.get(&spec.dst).copied(),
-    })
-}
-
-/// The object that `src` names, and what it peels to. Almost always `src` is a ref of the view, which is one of the
-/// source.
-fn resolve(git: &Git, prepared: &Prepared, src: &BStr) -> Result<(ObjectId, ObjectId)> {
-    let source = prepared.session.source.advertisement();
-    let name = if src == "HEAD" {
-        source.head.as_ref().map_or(src, |head| head.as_ref())
-    } else {
-        src
-    };
-    let pair = |entry: &RemoteRef| (entry.oid, entry.peeled_or_oid());
-    if let Some(entry) = source.find(name) {
-        return Ok(pair(entry));
+/// Say what the table cannot: why a ref was left alone, and what was not looked at.
+fn advise(git: &Git, prepared: &Prepared, outcome: &Outcome, terminal: &Terminal) -> Result<()> {
+    if prepared.has_view() {
+        return Ok(());
     }
-    let oid = match parse_oid(src) {
-        Ok(oid) => oid,
-        Err(_) => rev_parse(git, src)?,
-    };
-    Ok(source
-        .refs
-        .iter()
-        .find(|entry| entry.oid == oid)
-        .map_or((oid, oid), pair))
+    let refused = RefStatus::Rejected(Rejection::NotOnSource);
+    if outcome.refs.iter().any(|entry| entry.status == refused) {
+        terminal.hint(
+            "A relay sends only what the source has. Push the ref to the source first,\n\
+             or straight to the target, by its own URL.",
+        );
+    }
+    if git.config()?.bool("advice.relayView")? != Some(false) {
+        let unseen = unseen_branches(git, prepared)?;
+        if unseen > 0 {
+            terminal.hint(&format!(
+                "{unseen} of the source's branches are neither here nor on the target: git matches\n\
+                 against this repository's refs. From an empty one it would match the source's.\n\
+                 (git config advice.relayView false silences this)",
+            ));
+        }
+    }
+    Ok(())
 }
 
-fn rev_parse(git: &Git, src: &BStr) -> Result<ObjectId> {
-    let args = [
-        BStr::new("rev-parse"),
-        BStr::new("--verify"),
-        BStr::new("--end-of-options"),
-        src,
-    ];
-    let printed = git
-        .command(args.iter().map(|arg| crate::git::os_str(arg)))
-        .run()?;
-    parse_oid(printed.trim()).map_err(|_| Error::new(Kind::Usage, format!("'{src}' names no object")))
+/// How many branches of the source this repository and the target do not have.
+fn unseen_branches(git: &Git, prepared: &Prepared) -> Result<usize> {
+    let local: HashSet<BString> = git.list_refs()?.refs.into_iter().map(|(name, _)| name).collect();
+    let source = &prepared.session.source.advertisement().refs;
+    let target = &prepared.session.target;
+    let branches = source
+        .iter()
+        .filter(|entry| entry.name.starts_with(b"refs/heads/"));
+    Ok(branches
+        .filter(|entry| !local.contains(&entry.name) && target.find(entry.name.as_ref()).is_none())
+        .count())
+}
+
+/// What git asks for, with the objects that the names stand for.
+fn updates(
+    git: &Git,
+    prepared: &mut Prepared,
+    specs: &[PushSpec],
+    options: &PushOptions,
+) -> Result<Vec<Update>> {
+    let names: Vec<BString> = specs.iter().filter_map(|spec| spec.src.clone()).collect();
+    let mut objects = if prepared.has_view() {
+        names
+            .iter()
+            .map(|name| in_view(git, prepared, name))
+            .collect::<Result<Vec<_>>>()?
+    } else {
+        git.look_up(&names)?
+    }
+    .into_iter();
+    let target = &prepared.session.target;
+    let mut updates = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let new = spec.src.as_ref().and_then(|_| objects.next());
+        updates.push(Update {
+            target: spec.dst.clone(),
+            old: target.find(spec.dst.as_ref()).map(|entry| entry.oid),
+            new: new.map(|named| named.oid),
+            new_commit: new.map(|named| named.peeled),
+            new_is_commit: new.is_some_and(|named| named.is_commit),
+            on_source: true,
+            force: spec.force,
+            lease: options.leases.get(&spec.dst).copied(),
+        });
+    }
+    if !prepared.has_view() {
+        prepared.session.mark_what_the_source_lacks(&mut updates)?;
+    }
+    Ok(updates)
+}
+
+/// The object that `src` stands for; almost always it is a ref of the view, which is one of the source.
+fn in_view(git: &Git, prepared: &Prepared, src: &BString) -> Result<Named> {
+    let source = prepared.session.source.advertisement();
+    let head = source.head.as_ref().filter(|_| src == "HEAD");
+    let named = |entry: &RemoteRef| {
+        let peeled = entry.peeled_or_oid();
+        Named {
+            oid: entry.oid,
+            peeled,
+            is_commit: prepared.is_commit(&peeled),
+        }
+    };
+    if let Some(entry) = source.find(head.unwrap_or(src).as_ref()) {
+        return Ok(named(entry));
+    }
+    // A full id needs no object here, so git must not be asked for it.
+    if let Ok(oid) = parse_oid(src) {
+        let tip = source.refs.iter().find(|entry| entry.oid == oid).map(named);
+        return Ok(tip.unwrap_or(Named {
+            oid,
+            peeled: oid,
+            is_commit: prepared.is_commit(&oid),
+        }));
+    }
+    let found = git.look_up(std::slice::from_ref(src))?;
+    found
+        .first()
+        .copied()
+        .ok_or_else(|| Error::new(Kind::Usage, format!("'{src}' names no object")))
 }
 
 /// What to tell git about each of `specs` when the run as a whole has failed.

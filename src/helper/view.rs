@@ -81,15 +81,12 @@ impl Stage {
             commits,
             excluded,
         } = self.ready?;
-        let view = self
-            .view
-            .ok_or_else(|| Error::new(Kind::Internal, "there is no view to push from"))?;
         Ok(Prepared {
             session,
             known_parents,
             commits,
             excluded,
-            view,
+            view: self.view,
         })
     }
 
@@ -109,10 +106,16 @@ pub(super) struct Prepared {
     pub(super) known_parents: KnownParents,
     commits: HashSet<ObjectId>,
     excluded: Vec<BString>,
-    view: View,
+    /// `None` in a repository with refs of its own.
+    view: Option<View>,
 }
 
 impl Prepared {
+    /// Whether git matches against the source's refs, rather than those of this repository.
+    pub(super) fn has_view(&self) -> bool {
+        self.view.is_some()
+    }
+
     /// Whether `oid`, an object that a ref of the source names or peels to, is a commit.
     pub(super) fn is_commit(&self, oid: &ObjectId) -> bool {
         self.commits.contains(oid)
@@ -140,11 +143,11 @@ impl Prepared {
     /// Git would judge fast-forwards by the view, whose history ends at the tips, and get them wrong. What it cannot
     /// see it leaves to us.
     pub(super) fn hide_shared_tips(&mut self) -> Result<()> {
-        self.view.hide().map(drop)
+        self.view.as_mut().map_or(Ok(()), |view| view.hide().map(drop))
     }
 
     pub(super) fn show_shared_tips(&mut self) -> Result<()> {
-        self.view.show()
+        self.view.as_mut().map_or(Ok(()), View::show)
     }
 }
 
@@ -157,7 +160,7 @@ pub(super) fn prepare(url: &str, git: &Git, traces: &Traces) -> Result<Stage> {
     let url = RelayUrl::parse(url)?;
     let repository = match view::standing(git, WAIT_FOR_OTHER_PUSH)? {
         Standing::Empty(repository) => *repository,
-        Standing::HasRefs => return Ok(Stage::without_push(has_refs())),
+        Standing::HasRefs => return without_view(&url, git),
         Standing::NoRepository => return Ok(Stage::without_push(no_repository())),
         Standing::Unusable(why) => return Ok(Stage::without_push(why)),
     };
@@ -200,6 +203,23 @@ pub(super) fn prepare(url: &str, git: &Git, traces: &Traces) -> Result<Stage> {
         }
         Err(why) => Stage::without_push(why),
     })
+}
+
+/// In a repository with refs of its own git matches against those, and only the source is still to be asked whether it
+/// has what they name.
+fn without_view(url: &RelayUrl, git: &Git) -> Result<Stage> {
+    let (layout, config) = git.discover()?;
+    let Connected { source, target } = Handle::current().block_on(session::connect(url, config))?;
+    let ready = source.and_then(|source| {
+        check_format(layout.object_format, source.format())?;
+        Ok(Ready {
+            session: Session::new(source, target?)?,
+            known_parents: KnownParents::new(),
+            commits: HashSet::new(),
+            excluded: excluded_namespaces(config),
+        })
+    });
+    Ok(Stage { view: None, ready })
 }
 
 fn fetch_tips(source: &mut Source, refs: &[ViewRef]) -> Result<Tips> {
@@ -286,13 +306,6 @@ fn check_format(local: gix_hash::Kind, source: gix_hash::Kind) -> Result<()> {
     Err(Error::new(Kind::Unsupported, message).hint(format!(
         "push from an empty repository made with: git init --bare --object-format={source}"
     )))
-}
-
-fn has_refs() -> Error {
-    let message =
-        "this repository has refs of its own; pushing through a relay from here is not supported yet";
-    Error::new(Kind::Unsupported, message)
-        .hint("push from an empty repository: git init -q --bare relay && git -C relay push …")
 }
 
 fn no_repository() -> Error {

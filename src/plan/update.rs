@@ -18,6 +18,8 @@ pub struct Update {
     pub new_commit: Option<ObjectId>,
     /// Whether `new` peels to a commit; only commits have a history to compare.
     pub new_is_commit: bool,
+    /// Whether the source has `new`.
+    pub on_source: bool,
     /// Overwrite even what is not a fast-forward.
     pub force: bool,
     /// Overwrite only if the target still has this value (`Some(None)`: only if it has none).
@@ -37,6 +39,8 @@ pub enum Rejection {
     AlreadyExists,
     /// The target's value is not the one that the lease expects.
     StaleInfo,
+    /// The source does not have the new value: a relay sends only what the source has.
+    NotOnSource,
     /// Another ref of an atomic push was rejected.
     AtomicPushFailed,
     /// Whatever else, in words for the user.
@@ -52,6 +56,7 @@ impl Rejection {
             Rejection::NeedsForce => "needs force",
             Rejection::AlreadyExists => "already exists",
             Rejection::StaleInfo => "stale info",
+            Rejection::NotOnSource => "not on the source",
             Rejection::AtomicPushFailed => "atomic push failed",
             Rejection::Other(words) => words,
         }
@@ -108,6 +113,7 @@ pub fn judge(update: &Update) -> Action {
         // Git lets the target decide about a ref that is not there: it warns and is content.
         (_, None) => Action::Delete,
         (old, new) if old == new => Action::UpToDate,
+        _ if !update.on_source => Action::Reject(Rejection::NotOnSource),
         (None, Some(_)) => Action::Create,
         // A lease that holds allows what force allows.
         (Some(_), Some(_)) if update.force || update.lease.is_some() => Action::Force,
@@ -206,6 +212,7 @@ mod tests {
             new: new.map(oid),
             new_commit: new.map(oid),
             new_is_commit: true,
+            on_source: true,
             force: false,
             lease: None,
         }

@@ -76,6 +76,13 @@ impl Terminal {
         print(&line);
     }
 
+    /// Give advice, as git does; lines are separated by line feeds.
+    pub fn hint(&self, text: &str) {
+        if self.verbosity.level > 0 {
+            text.lines().for_each(|line| print(&format!("hint: {line}\n")));
+        }
+    }
+
     /// Warn about something that does not stop the run.
     pub fn warning(&self, text: &str) {
         print(&format!("warning: {text}\n"));
@@ -147,9 +154,7 @@ pub fn fatal(err: &Error, place: Option<&str>) {
     };
     print(&format!("fatal: {message}\n"));
     if let Some(hint) = err.hint_text() {
-        for line in hint.lines() {
-            print(&format!("hint: {line}\n"));
-        }
+        hint.lines().for_each(|line| print(&format!("hint: {line}\n")));
     }
     log::debug!(target: "relay::helper", "{err:?}");
 }

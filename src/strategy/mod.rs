@@ -2,6 +2,7 @@
 
 pub mod ancestry;
 pub mod lfs;
+pub mod presence;
 pub mod relay;
 mod route;
 
