@@ -199,7 +199,7 @@ impl Error {
     }
 
     /// Copy what can be copied; the cause is replaced by its text.
-    fn duplicate(&self) -> Self {
+    pub(crate) fn duplicate(&self) -> Self {
         Error {
             kind: self.kind,
             side: self.side,

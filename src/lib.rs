@@ -14,6 +14,8 @@
 //! Definitions: *source* and *target* are the two ends; to *relay* is to pass pack bytes on untouched; the *view* is
 //! the short-lived picture of the source's refs in an empty local repository, which lets git match refspecs.
 
+pub mod api;
+pub mod cli;
 pub mod error;
 pub mod git;
 pub mod helper;

@@ -1,5 +1,7 @@
 //! One run: connect both sides, judge the updates, choose a route, carry it out, say what became of each ref.
 
+mod connect;
+
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -7,7 +9,6 @@ use bstr::{BStr, BString};
 use gix_hash::ObjectId;
 
 use crate::error::{Error, Kind, Result, Side};
-use crate::git::Config;
 use crate::plan::{self, Action, Answer, Question, Rejection, Update};
 use crate::progress::Progress;
 use crate::pump::Summary;
@@ -15,10 +16,11 @@ use crate::receive_pack::{Command, PushRequest, Target};
 use crate::strategy::ancestry::{self, KnownParents};
 use crate::strategy::relay::{self, Job};
 use crate::strategy::{Mode, Route, choose, lfs, presence};
-use crate::transport;
-use crate::upload_pack::{Protocol, Source};
-use crate::url::{Address, RelayUrl};
+use crate::upload_pack::Source;
 use crate::wire::report::{RefOption, RefReport, Report};
+pub use connect::{
+    Connected, addresses, connect, connect_source, connect_target, object_format, protocol_version,
+};
 
 /// Both ends, connected.
 pub struct Session {
@@ -39,6 +41,21 @@ pub struct Policy {
     pub push_options: Vec<BString>,
     /// Ask both sides for words about their progress.
     pub progress: bool,
+    /// Stop when the pack outgrows this many bytes; nothing has changed then.
+    pub max_pack_bytes: Option<u64>,
+}
+
+/// What a run is going to do, before it does anything.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What was asked for.
+    pub updates: Vec<Update>,
+    /// What becomes of each update, in the same order. Nothing is left to [ask](Action::Ask).
+    pub actions: Vec<Action>,
+    /// The objects that have to move, without what they reach.
+    pub wants: Vec<ObjectId>,
+    /// The way they go.
+    pub route: Route,
 }
 
 /// What became of the run.
@@ -85,64 +102,6 @@ pub enum RefStatus {
     Refused(String),
 }
 
-/// What came of connecting each side.
-pub struct Connected {
-    /// The source, which may be of use without the target.
-    pub source: Result<Source>,
-    /// The target.
-    pub target: Result<Target>,
-}
-
-/// Connect both sides of `url` at the same time; names and rewrites come from `config`.
-///
-/// # Errors
-/// When `url` itself is wrong: an unknown transport, one that policy forbids, the same repository on both sides.
-pub async fn connect(url: &RelayUrl, config: &Config) -> Result<Connected> {
-    let (source, target) = addresses(url, config)?;
-    let version = protocol_version(config)?;
-    if source.is_known_to_be_shallow() {
-        return Err(relay::shallow_source());
-    }
-    let source =
-        tokio::task::spawn_blocking(move || Source::connect(transport::open_upload_pack(&source, version)?));
-    let target = tokio::task::spawn_blocking(move || Target::connect(transport::open_receive_pack(&target)?));
-    let (source, target) = tokio::join!(source, target);
-    Ok(Connected {
-        source: source.unwrap_or_else(crashed),
-        target: target.unwrap_or_else(crashed),
-    })
-}
-
-/// What `protocol.version` asks for. Version 1 differs from 0 in nothing but its announcement.
-fn protocol_version(config: &Config) -> Result<Protocol> {
-    match config.number("protocol.version")? {
-        None | Some(2) => Ok(Protocol::V2),
-        Some(0 | 1) => Ok(Protocol::V1),
-        Some(other) => Err(Error::new(
-            Kind::Config,
-            format!("unknown value for config 'protocol.version': {other}"),
-        )),
-    }
-}
-
-fn crashed<T>(err: tokio::task::JoinError) -> Result<T> {
-    Err(Error::new(Kind::Internal, "a connection attempt crashed").caused_by(err))
-}
-
-fn addresses(url: &RelayUrl, config: &Config) -> Result<(Address, Address)> {
-    let target = url
-        .targets
-        .first()
-        .ok_or_else(|| Error::new(Kind::Usage, "the relay URL names no target"))?;
-    let source = Address::find(&url.source, Side::Source, config)?;
-    let target = Address::find(target, Side::Target, config)?;
-    if source.is_same_as(&target) {
-        let message = format!("source and target are the same repository: {source}");
-        return Err(Error::new(Kind::Usage, message));
-    }
-    Ok((source, target))
-}
-
 impl Session {
     /// Both ends, once it is clear that they fit together.
     ///
@@ -183,6 +142,20 @@ impl Session {
         progress: &dyn Progress,
     ) -> Result<Outcome> {
         let started = Instant::now();
+        let plan = self.plan(updates, policy, known)?;
+        let outcome = self.execute(&plan, policy, progress)?;
+        Ok(Outcome {
+            elapsed: started.elapsed(),
+            ..outcome
+        })
+    }
+
+    /// Judge `updates` and choose the route; the target is only looked at. `known` are commits whose parents need not
+    /// be asked for.
+    ///
+    /// # Errors
+    /// When the source cannot be asked about its history.
+    pub fn plan(&mut self, updates: &[Update], policy: &Policy, known: &KnownParents) -> Result<Plan> {
         let mut actions = self.judge(updates, known)?;
         if policy.atomic {
             plan::refuse_name_conflicts(updates, &mut actions);
@@ -191,16 +164,25 @@ impl Session {
         let wants = self.wants(updates, &actions);
         let route = choose(&actions, &wants, self.target.advertisement().refs.is_empty());
         log::info!(target: "relay::plan", "{} ({}), {} wants", route.mode, route.reason, wants.len());
-        let commands = self.commands(updates, &actions);
+        Ok(Plan {
+            updates: updates.to_vec(),
+            actions,
+            wants,
+            route,
+        })
+    }
+
+    /// Carry `plan` out, unless `policy` wants a dry run.
+    ///
+    /// # Errors
+    /// Whatever stops the run as a whole; refs that are rejected or refused are part of the [`Outcome`].
+    pub fn execute(&mut self, plan: &Plan, policy: &Policy, progress: &dyn Progress) -> Result<Outcome> {
+        let started = Instant::now();
+        let commands = self.commands(&plan.updates, &plan.actions);
         if policy.dry_run || commands.is_empty() {
-            let refs = updates
-                .iter()
-                .zip(&actions)
-                .map(|(update, action)| planned(update, action))
-                .collect();
             return Ok(Outcome {
-                refs,
-                route,
+                refs: plan.outcomes(),
+                route: plan.route,
                 pack: None,
                 elapsed: started.elapsed(),
                 uses_lfs: false,
@@ -213,22 +195,18 @@ impl Session {
                 push_options: policy.push_options.clone(),
                 quiet: !policy.progress,
             },
-            haves: if route.mode == Mode::None {
-                Vec::new()
-            } else {
-                self.haves()
-            },
-            wants,
-            max_pack_bytes: None,
+            haves: self.haves(plan),
+            wants: plan.wants.clone(),
+            max_pack_bytes: policy.max_pack_bytes,
             progress: policy.progress,
         };
         let transfer = relay::run(&mut self.source, &mut self.target, &job, progress)?;
-        let refs = outcomes(updates, &actions, &transfer.report);
+        let refs = outcomes(&plan.updates, &plan.actions, &transfer.report);
         let elapsed = started.elapsed();
-        let uses_lfs = transfer.pack.is_some() && self.uses_lfs(updates, &refs, route.mode);
+        let uses_lfs = transfer.pack.is_some() && self.uses_lfs(&plan.updates, &refs, plan.route.mode);
         Ok(Outcome {
             refs,
-            route,
+            route: plan.route,
             pack: transfer.pack,
             elapsed,
             uses_lfs,
@@ -314,7 +292,11 @@ impl Session {
             .collect()
     }
 
-    fn haves(&self) -> Vec<ObjectId> {
+    /// What to tell the source that the target has, to carry `plan` out.
+    pub fn haves(&self, plan: &Plan) -> Vec<ObjectId> {
+        if plan.route.mode == Mode::None {
+            return Vec::new();
+        }
         let mut seen = HashSet::new();
         self.target.tips().filter(|oid| seen.insert(*oid)).collect()
     }
@@ -339,7 +321,16 @@ impl Session {
     }
 }
 
-fn changes(action: &Action) -> bool {
+impl Plan {
+    /// What will become of each update when nothing goes wrong.
+    pub fn outcomes(&self) -> Vec<RefOutcome> {
+        let pairs = self.updates.iter().zip(&self.actions);
+        pairs.map(|(update, action)| planned(update, action)).collect()
+    }
+}
+
+/// Whether `action` is a command for the target.
+pub fn changes(action: &Action) -> bool {
     matches!(
         action,
         Action::Create | Action::FastForward | Action::Force | Action::Delete

@@ -96,9 +96,9 @@ fn branches_that_git_did_not_look_at_are_counted() {
         let pair = Pair::new(git);
         scenes::behind(&pair);
         let clone = ordinary_clone(git, &pair, &[]);
-        let told = clone.cmd().args(["push", "there", "main"]).ok();
+        let told = clone.cmd().args(["push", "there", "main", "main:copy"]).ok();
         // dev, feature/one and feature/two; `side` is on the target.
-        told.says("hint: 3 of the source's branches are neither here nor on the target");
+        told.says("hint: 3 branches of the source are neither here nor on the target");
         scenes::grow(&pair.source, "main", 1);
         clone.git(&["pull", "--quiet", "origin", "main"]).ok();
         clone.config("advice.relayView", "false");

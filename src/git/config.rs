@@ -32,6 +32,12 @@ impl Config {
         Config { entries }
     }
 
+    /// Let `value` be the one of `key` that counts, as `git -c` does.
+    pub fn set(&mut self, key: &str, value: &str) {
+        let values = self.entries.entry(normalized(key)).or_default();
+        values.push(Some(value.into()));
+    }
+
     /// The value of `key` that counts; `None` when it is not set, or set without a value.
     pub fn string(&self, key: &str) -> Option<&BStr> {
         self.last(key)?.as_ref().map(|value| value.as_bstr())

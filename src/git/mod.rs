@@ -3,6 +3,8 @@
 //! - here: [`Git`], the repository that git started us in (or one of our own), and the environment its children get.
 //! - [`run`]: spawning git with bounded output, and errors that quote its stderr.
 //! - [`config`]: `git config --list` as values, with git's own rules.
+//! - [`foreground`]: git on the user's terminal.
+//! - [`inherit`]: settings for a repository of our own.
 //! - [`layout`]: where the repository keeps its parts.
 //! - [`objects`]: which objects exist.
 //! - [`refs`]: the few ref commands that the view needs.
@@ -12,6 +14,8 @@
 //! What does not live here: decisions. The parsers are pure, and nothing here knows about sources and targets.
 
 pub mod config;
+pub mod foreground;
+pub mod inherit;
 pub mod layout;
 pub mod objects;
 pub mod refs;
@@ -219,6 +223,32 @@ impl Git {
             .env_remove("GIT_COMMON_DIR")
             .args(args);
         Invocation::new(command)
+    }
+
+    /// The configuration as `git config --list -z` prints it: that of the repository at hand, or what commands in the
+    /// repository `git_dir` see if they are run with [`Git::command_for_view`].
+    ///
+    /// # Errors
+    /// `Config` when git cannot read it.
+    pub fn settings(&self, git_dir: Option<&Path>) -> Result<Vec<u8>> {
+        let mut command = match git_dir {
+            Some(git_dir) => self.command_for_view(git_dir),
+            None => self.bare_command(),
+        };
+        command.args(Config::ARGS);
+        Invocation::new(command).fails_as_config().run()
+    }
+
+    /// `git` in the repository `git_dir` with the `-c` settings that we were given, but with nothing else of the
+    /// repository that we are in. Its streams are not set up yet.
+    pub fn command_for_view(&self, git_dir: &Path) -> Command {
+        const SETTINGS: [&str; 2] = ["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"];
+        let mut command = Command::new("git");
+        for name in LOCAL_ENV_VARS.iter().filter(|name| !SETTINGS.contains(name)) {
+            command.env_remove(name);
+        }
+        command.env("GIT_DIR", git_dir);
+        command
     }
 
     /// `git` with the environment all our children get, its streams not set up yet.

@@ -1,13 +1,13 @@
 //! The whole of a helper binary: arguments, logging, signals, exit code.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Helper, Traces};
 use crate::error::{Error, Kind, Result, Side};
-use crate::report::fatal;
+use crate::report::{fatal, hush};
 use crate::url::{RelayUrl, redact};
 
 /// Run the helper on this process's arguments and streams.
@@ -15,13 +15,17 @@ use crate::url::{RelayUrl, redact};
 /// Git calls it as `git-remote-relay <remote> <url>`; the exit code is 0 or 128.
 pub fn main() -> ExitCode {
     init_log();
-    let Some(url) = url_from_arguments() else {
-        let usage = "this is a remote helper, git runs it for relay:: URLs";
-        fatal(
-            &Error::new(Kind::Usage, usage).hint("git push 'relay::<source>=><target>' <refspec>…"),
-            None,
-        );
-        return ExitCode::from(2);
+    let url = match Invocation::read(std::env::args().skip(1)) {
+        Invocation::ByGit(url) => url,
+        Invocation::Version => return print(concat!("git-remote-relay ", env!("CARGO_PKG_VERSION"), "\n")),
+        Invocation::Help => return print(USAGE),
+        Invocation::Wrong => {
+            fatal(
+                &Error::new(Kind::Usage, "this is a remote helper, git runs it").hint(USAGE),
+                None,
+            );
+            return ExitCode::from(2);
+        }
     };
     let traces = Traces::default();
     match block_on(converse_or_stop(url.clone(), traces)) {
@@ -33,11 +37,39 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// git passes the URL twice when there is no named remote.
-fn url_from_arguments() -> Option<String> {
-    let mut arguments = std::env::args().skip(1);
-    let remote = arguments.next()?;
-    Some(arguments.next().unwrap_or(remote))
+const USAGE: &str = "\
+usage: git push 'relay::<source>=><target>' <refspec>...
+
+git runs this program for relay:: and sync:: URLs. See 'git help remote-relay', and 'git relay -h' for scripts.
+";
+
+/// What this process was started for.
+#[derive(Debug, PartialEq, Eq)]
+enum Invocation {
+    /// With the URL, less its `relay::`.
+    ByGit(String),
+    Version,
+    Help,
+    Wrong,
+}
+
+impl Invocation {
+    /// git passes the name of the remote and the URL; without a remote, the URL twice (or, before 1.7, once).
+    fn read(mut arguments: impl Iterator<Item = String>) -> Self {
+        match (arguments.next().as_deref(), arguments.next()) {
+            (_, Some(url)) => Invocation::ByGit(url),
+            (Some("-V" | "--version"), None) => Invocation::Version,
+            (Some("-h" | "--help"), None) => Invocation::Help,
+            (Some(url), None) if !url.starts_with('-') => Invocation::ByGit(url.to_owned()),
+            _ => Invocation::Wrong,
+        }
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    // Nobody may be reading.
+    io::stdout().write_all(text.as_bytes()).ok();
+    ExitCode::SUCCESS
 }
 
 fn place(url: &str, side: Option<Side>) -> Option<String> {
@@ -74,6 +106,7 @@ async fn converse_or_stop(url: String, traces: Traces) -> Result<ExitCode> {
             }
         },
         number = stop.next() => {
+            hush();
             let cleaned = tokio::task::spawn_blocking(move || traces.remove()).await;
             if let Ok(Err(err)) = cleaned {
                 fatal(&err, None);
@@ -112,12 +145,27 @@ impl StopSignals {
 
 /// `GIT_RELAY_LOG=debug` shows decisions and requests. Other crates stay silent, because they would log headers with
 /// credentials in them.
-fn init_log() {
+pub(crate) fn init_log() {
     if let Ok(level) = std::env::var("GIT_RELAY_LOG") {
         let filter = format!("off,relay={level}");
         env_logger::Builder::new()
             .parse_filters(&filter)
             .format_timestamp_millis()
             .init();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn git_and_people_are_told_apart() {
+        let read = |arguments: &[&str]| Invocation::read(arguments.iter().map(|text| (*text).to_owned()));
+        assert_eq!(read(&["origin", "a=>b"]), Invocation::ByGit("a=>b".into()));
+        assert_eq!(read(&["--version"]), Invocation::Version);
+        assert_eq!(read(&["-h"]), Invocation::Help);
+        assert_eq!(read(&[]), Invocation::Wrong);
+        assert_eq!(read(&["--nonsense"]), Invocation::Wrong);
     }
 }

@@ -3,6 +3,7 @@
 mod command;
 mod main;
 mod push;
+mod report;
 mod view;
 
 use std::io::{self, BufRead, Write};
@@ -14,8 +15,10 @@ use crate::git::Git;
 use crate::report::Verbosity;
 use crate::url::RelayUrl;
 use command::{Command, HelperOption, PushSpec};
+pub(crate) use main::init_log;
 pub use main::main;
 use push::PushOptions;
+use report::Report;
 use view::Prepared;
 pub use view::Traces;
 
@@ -29,6 +32,7 @@ pub struct Helper<'io> {
     verbosity: Verbosity,
     name_format: bool,
     push_options: PushOptions,
+    report: Report,
 }
 
 impl<'io> Helper<'io> {
@@ -40,8 +44,10 @@ impl<'io> Helper<'io> {
         output: &'io mut dyn Write,
         traces: Traces,
     ) -> Self {
+        let url = url.into();
         Helper {
-            url: url.into(),
+            report: Report::new(&url),
+            url,
             git: Git::here(),
             input,
             output,
@@ -59,6 +65,7 @@ impl<'io> Helper<'io> {
     pub fn run(&mut self) -> Result<()> {
         let result = self.converse();
         let cleaned = self.traces.remove();
+        self.report.write(&self.git, result.as_ref().err());
         // Git went away in the middle: nobody is left to be told.
         match result {
             Err(err) if err.kind() == Kind::Internal && err.message() == HANGUP => cleaned,
@@ -86,6 +93,7 @@ impl<'io> Helper<'io> {
                     return self.push(prepared);
                 }
                 Command::List | Command::Connect(_) => {
+                    self.report.forget();
                     self.traces.remove()?;
                     return Err(reading_is_not_supported(&self.url));
                 }
@@ -125,8 +133,11 @@ impl<'io> Helper<'io> {
     }
 
     fn push_batch(&mut self, prepared: &mut Prepared, specs: &[PushSpec]) -> Result<()> {
-        let options = std::mem::take(&mut self.push_options);
-        match push::run(&self.git, prepared, specs, options, self.verbosity) {
+        let options = PushOptions {
+            verbosity: self.verbosity,
+            ..std::mem::take(&mut self.push_options)
+        };
+        match push::run(&self.git, prepared, specs, options, &mut self.report.run) {
             Ok(answer) => self.say(&answer),
             Err(err) => {
                 // Without a word for each ref git would print its own guess about them.

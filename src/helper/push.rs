@@ -1,17 +1,20 @@
 //! One batch of `push` lines: from git's words to updates, and from the outcome back to git's words.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use bstr::BString;
 use gix_hash::ObjectId;
 
 use super::command::PushSpec;
+use super::report::carry_out;
 use super::view::Prepared;
+use crate::api::Run;
 use crate::error::{Error, Kind, Result};
 use crate::git::Git;
 use crate::git::objects::Named;
 use crate::plan::{Rejection, Update};
-use crate::report::{Terminal, Verbosity};
+use crate::report::{LFS_WARNING, Terminal, Verbosity};
 use crate::session::{Outcome, Policy, RefOutcome, RefStatus};
 use crate::wire::refs::{RemoteRef, parse_oid};
 use crate::wire::report::RefOption;
@@ -22,37 +25,41 @@ pub(super) struct PushOptions {
     pub(super) policy: Policy,
     /// The values that `--force-with-lease` expects.
     pub(super) leases: HashMap<BString, Option<ObjectId>>,
+    /// How much to say.
+    pub(super) verbosity: Verbosity,
     /// `--signed=if-asked` was given, and no signature will be made.
     pub(super) unsigned: bool,
 }
 
-/// Push `specs` and return the lines that tell git what became of each.
+/// Push `specs` and return the lines that tell git what became of each. The rest of what there is to tell goes into
+/// `report`.
 pub(super) fn run(
     git: &Git,
     prepared: &mut Prepared,
     specs: &[PushSpec],
     options: PushOptions,
-    verbosity: Verbosity,
+    report: &mut Run,
 ) -> Result<Vec<u8>> {
+    let started = Instant::now();
+    let verbosity = options.verbosity;
     let terminal = Terminal::new(verbosity);
     if options.unsigned && prepared.session.target.offers("push-cert") {
         terminal.warning("the target would take a signed push, but a relay cannot sign: pushing unsigned");
     }
+    // Git has judged; from here on a name may stand for any object.
+    prepared.show_shared_tips()?;
     let updates = updates(git, prepared, specs, &options)?;
     let policy = Policy {
         progress: verbosity.progress,
         ..options.policy
     };
-    let outcome = prepared
-        .session
-        .run(&updates, &policy, &prepared.known_parents, &terminal)?;
-    prepared.show_shared_tips()?;
-    terminal.summary(&outcome);
+    let outcome = carry_out(prepared, (specs, &updates), &policy, &terminal, report)?;
+    terminal.summary(&Outcome {
+        elapsed: started.elapsed(),
+        ..outcome.clone()
+    });
     if outcome.uses_lfs {
-        terminal.warning(
-            "the pushed content uses Git LFS; its large files stay where they are \
-             (git lfs fetch --all && git lfs push --all moves them)",
-        );
+        terminal.warning(LFS_WARNING);
     }
     advise(git, prepared, &outcome, &terminal)?;
     let mut answer = Vec::new();
@@ -65,9 +72,6 @@ pub(super) fn run(
 
 /// Say what the table cannot: why a ref was left alone, and what was not looked at.
 fn advise(git: &Git, prepared: &Prepared, outcome: &Outcome, terminal: &Terminal) -> Result<()> {
-    if prepared.has_view() {
-        return Ok(());
-    }
     let refused = RefStatus::Rejected(Rejection::NotOnSource);
     if outcome.refs.iter().any(|entry| entry.status == refused) {
         terminal.hint(
@@ -75,15 +79,19 @@ fn advise(git: &Git, prepared: &Prepared, outcome: &Outcome, terminal: &Terminal
              or straight to the target, by its own URL.",
         );
     }
-    if git.config()?.bool("advice.relayView")? != Some(false) {
-        let unseen = unseen_branches(git, prepared)?;
-        if unseen > 0 {
-            terminal.hint(&format!(
-                "{unseen} of the source's branches are neither here nor on the target: git matches\n\
-                 against this repository's refs. From an empty one it would match the source's.\n\
-                 (git config advice.relayView false silences this)",
-            ));
-        }
+    // Whoever names one ref knows what they want; whoever says `refs/heads/*` may expect the source's branches.
+    let may_expect_more = outcome.refs.len() > 1 && !prepared.has_view();
+    if may_expect_more && git.config()?.bool("advice.relayView")? != Some(false) {
+        let branches = match unseen_branches(git, prepared)? {
+            0 => return Ok(()),
+            1 => "A branch of the source is".to_owned(),
+            many => format!("{many} branches of the source are"),
+        };
+        terminal.hint(&format!(
+            "{branches} neither here nor on the target: git matches against\n\
+             this repository's refs. 'git relay push' matches against the source's.\n\
+             (git config advice.relayView false silences this)",
+        ));
     }
     Ok(())
 }
@@ -133,9 +141,7 @@ fn updates(
             lease: options.leases.get(&spec.dst).copied(),
         });
     }
-    if !prepared.has_view() {
-        prepared.session.mark_what_the_source_lacks(&mut updates)?;
-    }
+    prepared.session.mark_what_the_source_lacks(&mut updates)?;
     Ok(updates)
 }
 

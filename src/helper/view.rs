@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bstr::{BStr, BString};
+use bstr::BString;
 use gix_hash::ObjectId;
 use tokio::runtime::Handle;
 
 use super::command::HelperOption;
 use crate::error::{Error, Kind, Result, Side};
-use crate::git::{Config, Git};
+use crate::git::Git;
+use crate::plan::selection::{excluded_namespaces, is_excluded};
 use crate::session::{self, Connected, Session};
 use crate::strategy::ancestry::KnownParents;
 use crate::upload_pack::{Source, Tips};
@@ -21,19 +22,6 @@ use crate::wire::refs::RemoteRef;
 
 /// How long a second push in the same repository waits for the first to end.
 const WAIT_FOR_OTHER_PUSH: Duration = Duration::from_secs(60);
-
-/// Namespaces that hosts keep for themselves: no push can write them. `relay.exclude` replaces the list.
-const READ_ONLY_NAMESPACES: [&str; 6] = [
-    "refs/pull/",
-    "refs/merge-requests/",
-    "refs/changes/",
-    "refs/keep-around/",
-    "refs/pipelines/",
-    "refs/environments/",
-];
-
-/// Ours, on any server.
-const OUR_NAMESPACE: &str = "refs/relay/";
 
 /// Takes away what the helper put into the repository. Works from any thread and as often as one likes.
 #[derive(Debug, Clone, Default)]
@@ -249,29 +237,6 @@ fn viewed_refs(source: &Source, excluded: &[BString]) -> Result<Vec<ViewRef>> {
     Ok(refs)
 }
 
-fn excluded_namespaces(config: &Config) -> Vec<BString> {
-    let configured = config.list("relay.exclude");
-    let namespaces: Vec<BString> = if configured.is_empty() {
-        READ_ONLY_NAMESPACES.iter().map(|name| (*name).into()).collect()
-    } else {
-        configured.into_iter().map(|name| name.to_owned()).collect()
-    };
-    namespaces
-        .into_iter()
-        .filter(|name| !name.is_empty())
-        .chain([OUR_NAMESPACE.into()])
-        .collect()
-}
-
-/// A namespace may be written with or without its final slash.
-fn is_excluded(namespaces: &[BString], name: &BStr) -> bool {
-    namespaces.iter().any(|namespace| {
-        let namespace = namespace.strip_suffix(b"/").unwrap_or(namespace);
-        name.strip_prefix(namespace)
-            .is_some_and(|rest| rest.starts_with(b"/"))
-    })
-}
-
 fn read_history(tips: &Tips) -> Result<(HashSet<ObjectId>, KnownParents)> {
     let mut parents = HashMap::new();
     for object in tips
@@ -311,18 +276,4 @@ fn check_format(local: gix_hash::Kind, source: gix_hash::Kind) -> Result<()> {
 fn no_repository() -> Error {
     Error::new(Kind::Usage, "git push needs a repository to run in")
         .hint("an empty one will do: git init -q --bare relay && git -C relay push …")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn namespaces_match_whole_components() {
-        let excluded = excluded_namespaces(&Config::default());
-        assert!(is_excluded(&excluded, "refs/pull/1/head".into()));
-        assert!(is_excluded(&excluded, "refs/relay/batch/1".into()));
-        assert!(!is_excluded(&excluded, "refs/pullover".into()));
-        assert!(!is_excluded(&excluded, "refs/heads/pull/1".into()));
-    }
 }

@@ -1,9 +1,11 @@
 //! What to do, decided from what both sides have. Nothing here reads, writes or asks a peer.
 
 pub mod history;
+pub mod selection;
 mod update;
 
 pub use history::{Ancestry, ForwardQuestion};
+pub use selection::{Choice, Overwrite, RefPair, Selection, select};
 pub use update::{
     Action, Answer, Question, Rejection, Update, judge, refuse_name_conflicts, reject_all_if_any, settle,
 };

@@ -11,6 +11,9 @@ const HEADER_BYTES: usize = 12;
 /// The longest trailer, that of SHA-256.
 const TAIL_BYTES: usize = 32;
 
+/// No entry is shorter: a byte of type and size, and the zlib stream of nothing.
+const LEAST_ENTRY: u64 = 9;
+
 /// What a pack turned out to be once all of it had passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
@@ -59,6 +62,7 @@ impl PackCheck {
             let message = format!("the pack is larger than the limit of {max} bytes");
             return Err(Error::new(Kind::Limit, message));
         }
+        self.check_objects()?;
         let released = self.tail.push(data, self.format.len_in_bytes());
         for part in released.parts() {
             self.hasher.update(part);
@@ -106,6 +110,18 @@ impl PackCheck {
             newer: &[],
         };
         Ok((released, summary))
+    }
+
+    /// So many objects can be too much for the limit before their bytes have come.
+    fn check_objects(&self) -> Result<()> {
+        let (Some(max), Some(objects)) = (self.max_bytes, self.objects()) else {
+            return Ok(());
+        };
+        if u64::from(objects) * LEAST_ENTRY <= max {
+            return Ok(());
+        }
+        let message = format!("a pack of {objects} objects is larger than the limit of {max} bytes");
+        Err(Error::new(Kind::Limit, message))
     }
 
     /// Keep the header and refuse, as soon as it shows, what does not begin like a pack of version 2 or 3.

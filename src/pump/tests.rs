@@ -220,6 +220,19 @@ fn the_limit_stops_a_pack_before_it_is_exceeded() {
     }
 }
 
+/// A header that promises more than can fit is enough: nothing is let go.
+#[test]
+fn the_object_count_can_be_too_much_by_itself() {
+    let header = |objects: u32| [b"PACK\0\0\0\x02".as_slice(), &objects.to_be_bytes()].concat();
+    let fed = |objects: u32, max: u64| {
+        let mut check = PackCheck::new(Format::Sha1, Some(max));
+        check.feed(&header(objects)).map(drop).map_err(|err| err.kind())
+    };
+    assert_eq!(fed(1000, 8999), Err(Kind::Limit));
+    assert_eq!(fed(1000, 9000), Ok(()));
+    assert_eq!(fed(u32::MAX, 1 << 30), Err(Kind::Limit));
+}
+
 #[test]
 fn a_target_that_stops_taking_is_blamed_and_gets_nothing_more() {
     let pack = small_pack(Format::Sha1);

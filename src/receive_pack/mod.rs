@@ -13,7 +13,7 @@ use gix_transport::client::Capabilities;
 
 use crate::error::{Error, Result, Side};
 use crate::transport::Link;
-use crate::upload_pack::{explain, object_format, read_v0_refs};
+use crate::upload_pack::{explain, object_format, read_v0_refs, value_of};
 use crate::wire::refs::{Advertisement, RemoteRef};
 
 /// A connected target.
@@ -66,6 +66,11 @@ impl Target {
     /// Whether the target announced the capability `name`.
     pub fn offers(&self, name: &str) -> bool {
         self.capabilities.contains(name)
+    }
+
+    /// The value of the capability `name`, fit to be shown.
+    pub fn value_of(&self, name: &str) -> Option<String> {
+        value_of(&self.capabilities, name)
     }
 
     /// The link, for its counters.

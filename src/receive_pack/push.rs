@@ -1,17 +1,17 @@
 //! One push: commands, push options and a pack out, the report and the hooks' words back.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Read, Write};
 
 use bstr::{BString, ByteSlice};
 use gix_hash::ObjectId;
 use gix_transport::Protocol;
 use gix_transport::client::blocking_io::{ExtendedBufRead, Transport};
 use gix_transport::client::{MessageKind, WriteMode};
-use gix_transport::packetline::read::ProgressAction;
 
 use super::Target;
 use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
+use crate::transport::sideband::SideBand;
 use crate::upload_pack::AGENT;
 use crate::wire::report::Report;
 
@@ -218,13 +218,8 @@ fn read_report<'a>(
 ) -> Result<Report> {
     let mut body = Vec::new();
     if banded {
-        reader.set_progress_handler(Some(Box::new(move |_is_error, text| {
-            progress.target_text(text);
-            ProgressAction::Continue(())
-        })));
-        // Read::take() needs a sized reader.
-        let mut limited: io::Take<&mut dyn BufRead> = (&mut *reader as &mut dyn BufRead).take(REPORT_LIMIT);
-        limited
+        let band = SideBand::new(reader, |text| progress.target_text(text));
+        band.take(REPORT_LIMIT)
             .read_to_end(&mut body)
             .map_err(|err| Error::from_io(err, "no answer to the push"))?;
     } else {

@@ -2,12 +2,17 @@
 
 use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::remote_text::RemoteText;
 use crate::error::Error;
 use crate::progress::Progress;
-use crate::session::Outcome;
+use crate::session::{Outcome, RefStatus};
+
+/// What to say when [`uses_lfs`](crate::session::Outcome::uses_lfs).
+pub const LFS_WARNING: &str = "the pushed content uses Git LFS; its large files stay where they are \
+    (a clone moves them: git lfs fetch --all && git lfs push --all <target>)";
 
 /// How much to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +35,9 @@ impl Default for Verbosity {
 /// Often enough to look alive, seldom enough to cost nothing.
 const REDRAW: Duration = Duration::from_millis(100);
 
+/// What is over sooner needs no progress, and a rate over less time means nothing.
+const FIRST_DRAW: Duration = Duration::from_millis(400);
+
 /// Shows a run on standard error.
 pub struct Terminal {
     verbosity: Verbosity,
@@ -42,6 +50,22 @@ struct State {
     started: Option<Instant>,
     drawn: Option<Instant>,
     passed: (u64, u32),
+}
+
+impl State {
+    /// Lines that the peers have left without an end come before whatever we say next.
+    fn finish_lines(&mut self) {
+        self.source_text.finish(|line| print_line(&line));
+        self.target_text.finish(|line| print_line(&line));
+    }
+}
+
+/// Set when the run is being stopped: whatever is still under way on another thread says no more.
+static HUSHED: AtomicBool = AtomicBool::new(false);
+
+/// Say nothing more about progress, because the run is being stopped.
+pub fn hush() {
+    HUSHED.store(true, Ordering::Relaxed);
 }
 
 impl Terminal {
@@ -60,9 +84,15 @@ impl Terminal {
         }
     }
 
-    /// Say in one line what moved.
+    /// Say in one line what moved, if anything did and arrived.
     pub fn summary(&self, outcome: &Outcome) {
-        let Some(pack) = outcome.pack.filter(|_| self.verbosity.level > 0) else {
+        self.state.borrow_mut().finish_lines();
+        let arrived = outcome
+            .refs
+            .iter()
+            .any(|entry| matches!(entry.status, RefStatus::Done { .. }));
+        let worth_telling = arrived && self.verbosity.level > 0;
+        let Some(pack) = outcome.pack.filter(|pack| worth_telling && pack.objects > 0) else {
             return;
         };
         let seconds = outcome.elapsed.as_secs_f64();
@@ -122,9 +152,10 @@ impl Progress for Terminal {
     fn pack_bytes(&self, bytes: u64, objects: u32) {
         let mut state = self.state.borrow_mut();
         let now = Instant::now();
-        state.started.get_or_insert(now);
+        let started = *state.started.get_or_insert(now);
         state.passed = (bytes, objects);
-        if self.verbosity.progress && state.drawn.is_none_or(|drawn| now - drawn >= REDRAW) {
+        let due = state.drawn.map_or(started + FIRST_DRAW, |drawn| drawn + REDRAW);
+        if self.verbosity.progress && now >= due && !HUSHED.load(Ordering::Relaxed) {
             state.drawn = Some(now);
             self.draw(&mut state, "\r");
         }
@@ -132,7 +163,8 @@ impl Progress for Terminal {
 
     fn pack_sent(&self) {
         let mut state = self.state.borrow_mut();
-        if state.drawn.take().is_some() {
+        let shown = self.verbosity.progress && state.passed.0 > 0 && !HUSHED.load(Ordering::Relaxed);
+        if shown {
             self.draw(&mut state, ", done.\n");
         }
     }
@@ -140,9 +172,7 @@ impl Progress for Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let state = self.state.get_mut();
-        state.source_text.finish(|line| print_line(&line));
-        state.target_text.finish(|line| print_line(&line));
+        self.state.get_mut().finish_lines();
     }
 }
 
@@ -170,6 +200,11 @@ fn print_line(line: &str) {
     }
 }
 
+/// Print a line on standard error.
+pub fn say(line: &str) {
+    print(&format!("{line}\n"));
+}
+
 /// Nobody may be reading any more; that must not stop a push.
 fn print(text: &str) {
     std::io::stderr().write_all(text.as_bytes()).ok();
@@ -179,8 +214,8 @@ fn objects(count: u32) -> String {
     format!("{count} object{}", if count == 1 { "" } else { "s" })
 }
 
-/// In git's units.
-fn bytes(count: u64) -> String {
+/// A size in git's units.
+pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if count < 1024 {
         return format!("{count} bytes");

@@ -41,8 +41,7 @@ pub struct Transfer {
 
 /// Carry `job` out. A thin pack that the target could not take is asked for once more in self-contained form.
 pub fn run(source: &mut Source, target: &mut Target, job: &Job, progress: &dyn Progress) -> Result<Transfer> {
-    let thin =
-        !job.haves.is_empty() && !target.offers("no-thin") && target.advertisement().shallow.is_empty();
+    let thin = may_be_thin(target, job);
     let transfer = attempt(source, target, job, thin, progress)?;
     match &transfer.report.unpack_error {
         Some(why) if thin && transfer.pack.is_some() => {
@@ -50,6 +49,24 @@ pub fn run(source: &mut Source, target: &mut Target, job: &Job, progress: &dyn P
             attempt(source, target, job, false, progress)
         }
         _ => Ok(transfer),
+    }
+}
+
+/// Whether the pack may build on objects that the haves promise.
+pub fn may_be_thin(target: &Target, job: &Job) -> bool {
+    !job.haves.is_empty() && !target.offers("no-thin") && target.advertisement().shallow.is_empty()
+}
+
+/// What to ask the source for.
+pub fn fetch_request(target: &Target, job: &Job, thin: bool) -> FetchRequest {
+    FetchRequest {
+        wants: job.wants.clone(),
+        haves: job.haves.clone(),
+        done: true,
+        thin_pack: thin,
+        ofs_delta: target.offers("ofs-delta"),
+        progress: job.progress,
+        ..FetchRequest::default()
     }
 }
 
@@ -74,15 +91,7 @@ fn attempt(
         });
     }
     let format = source.format();
-    let request = FetchRequest {
-        wants: job.wants.clone(),
-        haves: job.haves.clone(),
-        done: true,
-        thin_pack: thin,
-        ofs_delta: target.offers("ofs-delta"),
-        progress: job.progress,
-        ..FetchRequest::default()
-    };
+    let request = fetch_request(target, job, thin);
     let response = source.fetch(&request, progress)?;
     if !response.shallow.is_empty() {
         return Err(shallow_source());

@@ -4,6 +4,7 @@
 
 pub mod http;
 pub mod process;
+pub mod sideband;
 pub mod web;
 
 use std::sync::Arc;
@@ -52,14 +53,14 @@ impl Cutter {
     }
 }
 
-/// What went over one link; bytes are those of message bodies.
+/// What went over one link.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Requests made: HTTP requests, or commands to a process.
     pub requests: u64,
-    /// Bytes sent in bodies.
+    /// Bytes sent: over HTTP with heads and chunks, but without TLS.
     pub bytes_sent: u64,
-    /// Bytes received in bodies.
+    /// Bytes received, counted alike.
     pub bytes_received: u64,
 }
 

@@ -1,9 +1,7 @@
 //! One `fetch`: wants and haves out, acknowledgments and a pack back.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::io::{self, BufRead, Read, Write};
-use std::rc::Rc;
 
 use bstr::{BString, ByteSlice};
 use gix_hash::ObjectId;
@@ -11,11 +9,11 @@ use gix_protocol::fetch::response::{Acknowledgement, ShallowUpdate, shallow_upda
 use gix_transport::Protocol;
 use gix_transport::client::blocking_io::{ExtendedBufRead, Transport, TransportV2Ext};
 use gix_transport::client::{MessageKind, WriteMode};
-use gix_transport::packetline::read::ProgressAction;
 
 use super::{AGENT, Source};
 use crate::error::{Error, Kind, Result, Side, printable};
 use crate::progress::Progress;
+use crate::transport::sideband::SideBand;
 
 const DOING: &str = "cannot fetch from it";
 
@@ -52,9 +50,8 @@ pub struct FetchResponse<'a> {
 
 /// Bytes of a pack as they arrive, freed from their side-band.
 pub struct PackStream<'a> {
-    reader: Box<dyn ExtendedBufRead<'a> + Unpin + 'a>,
+    reader: SideBand<'a>,
     unfinished: &'a mut bool,
-    remote_error: Rc<RefCell<Option<String>>>,
 }
 
 impl Source {
@@ -294,21 +291,10 @@ fn malformed(line: &[u8]) -> Error {
 }
 
 impl<'a> PackStream<'a> {
-    fn new(mut reader: Reader<'a>, unfinished: &'a mut bool, progress: &'a dyn Progress) -> Self {
-        let remote_error = Rc::new(RefCell::new(None));
-        let slot = remote_error.clone();
-        reader.set_progress_handler(Some(Box::new(move |is_error, text| {
-            if is_error {
-                *slot.borrow_mut() = Some(printable(text.trim()));
-                return ProgressAction::Break(());
-            }
-            progress.source_text(text);
-            ProgressAction::Continue(())
-        })));
+    fn new(reader: Reader<'a>, unfinished: &'a mut bool, progress: &'a dyn Progress) -> Self {
         PackStream {
-            reader,
+            reader: SideBand::new(reader, |text| progress.source_text(text)),
             unfinished,
-            remote_error,
         }
     }
 }
@@ -323,18 +309,11 @@ impl Read for PackStream<'_> {
 
 impl BufRead for PackStream<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        match self.reader.fill_buf() {
-            Ok(buf) => {
-                if buf.is_empty() {
-                    *self.unfinished = false;
-                }
-                Ok(buf)
-            }
-            Err(err) => Err(match self.remote_error.borrow_mut().take() {
-                Some(words) => Error::new(Kind::Peer, words).on(Side::Source).into(),
-                None => err,
-            }),
+        let buf = self.reader.fill_buf()?;
+        if buf.is_empty() {
+            *self.unfinished = false;
         }
+        Ok(buf)
     }
 
     fn consume(&mut self, amount: usize) {

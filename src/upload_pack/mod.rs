@@ -85,6 +85,11 @@ impl Source {
         self.fetch_feature("shallow")
     }
 
+    /// What the server calls itself.
+    pub fn agent(&self) -> Option<String> {
+        value_of(&self.capabilities, "agent")
+    }
+
     /// The link, for its counters.
     pub fn link(&self) -> &dyn Link {
         &*self.link
@@ -132,6 +137,14 @@ fn handshake(link: &mut dyn Link) -> Result<(Capabilities, Protocol, Advertiseme
     Ok((capabilities, protocol, advertisement))
 }
 
+/// What a server says about its object format when the conversation begins; its refs are not asked for.
+pub fn announced_format(link: &mut dyn Link) -> Result<gix_hash::Kind> {
+    let answer = link
+        .handshake(Service::UploadPack, &[])
+        .map_err(|err| Error::from_transport(err, "cannot read its refs"))?;
+    object_format(&answer.capabilities)
+}
+
 /// Read the ref lines of a v0 or v1 advertisement to their flush.
 pub(crate) fn read_v0_refs(
     lines: &mut (dyn gix_transport::client::blocking_io::ReadlineBufRead + '_),
@@ -167,13 +180,23 @@ pub(crate) fn object_format(capabilities: &Capabilities) -> Result<gix_hash::Kin
     }
 }
 
+/// The value of the capability `name`, fit to be shown.
+pub(crate) fn value_of(capabilities: &Capabilities, name: &str) -> Option<String> {
+    let capability = capabilities.capability(name)?;
+    Some(crate::error::printable(capability.value()?))
+}
+
 /// Where a process left words on standard error, they tell more than the broken pipe that we saw.
 pub(crate) fn explain(err: Error, words: Option<String>) -> Error {
     match words {
         Some(words) if words.contains("dubious ownership") => Error::new(Kind::Policy, words)
             .hint("git config --global --add safe.directory <path>")
             .caused_by(err),
-        Some(words) => Error::new(Kind::Peer, words).caused_by(err),
+        // The side is named with its path already.
+        Some(words) => match words.split_once("' ") {
+            Some((path, what)) if path.starts_with('\'') => Error::new(Kind::Peer, what).caused_by(err),
+            _ => Error::new(Kind::Peer, words).caused_by(err),
+        },
         None => err,
     }
 }

@@ -73,6 +73,11 @@ impl Paths {
     }
 }
 
+/// Whether a run is busy with a view in the repository whose shared directory is `common`.
+pub fn is_in_use(common: &Path) -> bool {
+    Paths::new(common).lock.exists()
+}
+
 /// The content of a `shallow` file: one commit id a line (gitrepository-layout(5)).
 fn shallow_content(commits: &[ObjectId]) -> Vec<u8> {
     commits

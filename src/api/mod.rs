@@ -1,0 +1,40 @@
+//! The operations of `git relay` as a library: typed requests in, a typed [`Run`] out.
+//!
+//! - [`sync`](sync()), [`plan`], [`bootstrap`], [`fetch`]: a source, a target, and a [`Selection`] of refs.
+//! - [`probe`](probe()): what a repository is and offers.
+//! - [`push`](push()): plain `git push`, with git's own words on standard error.
+//!
+//! They block until the work is done and tell a [`Progress`] how it goes. Names of remotes,
+//! `url.*.insteadOf`, `http.*` and the like come from the git configuration of the current directory.
+//!
+//! A [`Run`] is there whatever happens: what was planned, what became of each ref, and what stopped it. What is
+//! printed of it is decided in [`crate::report`].
+//!
+//! ```no_run
+//! use git_remote_sync::api::{self, Pair, SyncRequest};
+//! use git_remote_sync::progress::Silent;
+//!
+//! let pair = Pair::new("https://example.com/project.git", "/srv/mirror/project.git");
+//! let run = api::sync(&SyncRequest::new(pair), &Silent);
+//! assert_eq!(run.exit_code(), 0, "{:?}", run.error);
+//! ```
+
+mod ends;
+mod moved;
+mod pair;
+mod probe;
+mod push;
+mod request;
+mod run;
+mod sync;
+
+pub use crate::plan::{Overwrite, Selection};
+pub use crate::progress::{Progress, Silent};
+pub use pair::Pair;
+pub use probe::{ProbeReport, ProbeRequest, SideReport, probe};
+pub use push::push;
+pub use request::{BootstrapRequest, FetchRequest, Options, Protocol, Strategy, SyncRequest};
+pub use run::{Counts, Entry, EntryAction, Operation, PackTotals, Run, SourceStats, Status, TargetStats};
+pub(crate) use sync::entries::judged_entry;
+pub use sync::{bootstrap, fetch, plan, sync};
+pub(crate) use sync::{execute, note_traffic};

@@ -1,0 +1,285 @@
+//! Runs that compare source and target: sync, plan, bootstrap, fetch.
+
+mod count;
+pub(crate) mod entries;
+mod execute;
+
+use std::time::Instant;
+
+pub(crate) use execute::execute;
+
+use bstr::BString;
+
+use super::ends::Ends;
+use super::moved;
+use super::request::{BootstrapRequest, FetchRequest, Options, Protocol, Strategy, SyncRequest};
+use super::run::{Operation, Run, TargetStats};
+use crate::error::{Error, Kind, Result, Side};
+use crate::git::{Config, Git};
+use crate::plan::selection::excluded_namespaces;
+use crate::plan::{Choice, Overwrite, Selection, select};
+use crate::progress::Progress;
+use crate::session::{Policy, Session};
+use crate::strategy::Route;
+use crate::strategy::ancestry::KnownParents;
+use crate::upload_pack::Source;
+use crate::wire::object::{Commit, ObjectKind};
+
+/// Bring the target's refs in step with the source's. If one ref is blocked, none is pushed, unless
+/// [`best_effort`](SyncRequest::best_effort).
+pub fn sync(request: &SyncRequest, progress: &dyn Progress) -> Run {
+    Job::of_sync(request, Operation::Sync).run(progress)
+}
+
+/// What [`sync`](sync()) would do, without a write on either side.
+pub fn plan(request: &SyncRequest, progress: &dyn Progress) -> Run {
+    let mut job = Job::of_sync(request, Operation::Plan);
+    job.dry_run = true;
+    job.run(progress)
+}
+
+/// Create all refs on a target that has none of them; otherwise fail before any transfer.
+pub fn bootstrap(request: &BootstrapRequest, progress: &dyn Progress) -> Run {
+    let job = Job {
+        operation: Operation::Bootstrap,
+        source: &request.pair.source,
+        target: Some(&request.pair.target),
+        selection: Selection {
+            prune: false,
+            ..request.selection.clone()
+        },
+        overwrite: Overwrite::FastForward,
+        best_effort: request.best_effort,
+        dry_run: false,
+        options: &request.options,
+    };
+    job.run(progress)
+}
+
+/// Ask the source for what a [`sync`](sync()) would move, count it and throw it away.
+pub fn fetch(request: &FetchRequest, progress: &dyn Progress) -> Run {
+    let job = Job {
+        operation: Operation::Fetch,
+        source: &request.source,
+        target: request.target.as_deref(),
+        selection: request.selection.clone(),
+        overwrite: request.overwrite,
+        best_effort: false,
+        dry_run: true,
+        options: &request.options,
+    };
+    job.run(progress)
+}
+
+/// The common form of all requests.
+struct Job<'a> {
+    operation: Operation,
+    source: &'a str,
+    target: Option<&'a str>,
+    selection: Selection,
+    overwrite: Overwrite,
+    best_effort: bool,
+    dry_run: bool,
+    options: &'a Options,
+}
+
+impl<'a> Job<'a> {
+    fn of_sync(request: &'a SyncRequest, operation: Operation) -> Self {
+        Job {
+            operation,
+            source: &request.pair.source,
+            target: Some(&request.pair.target),
+            selection: request.selection.clone(),
+            overwrite: request.overwrite,
+            best_effort: request.best_effort,
+            dry_run: request.dry_run,
+            options: &request.options,
+        }
+    }
+
+    fn run(self, progress: &dyn Progress) -> Run {
+        let started = Instant::now();
+        let mut run = Run::new(self.operation, self.source, self.target);
+        run.dry_run = self.dry_run;
+        if let Err(err) = self.attempt(&mut run, progress) {
+            run.error = Some(err);
+        }
+        run.elapsed = started.elapsed();
+        run
+    }
+
+    fn attempt(&self, run: &mut Run, progress: &dyn Progress) -> Result<()> {
+        check_options(self.options)?;
+        let config = configuration(self.options)?;
+        let ends = Ends::connect(self.source, self.target, &config, self.dry_run)?;
+        let (source, target, place, made) = ends.into_parts();
+        if let Ok(source) = &source {
+            note_source(run, source);
+        }
+        let result = (|| {
+            let mut session = Session::new(source?, target?)?;
+            let result = self.with_session(run, &mut session, &config, progress);
+            note_traffic(run, &session);
+            result.map(|()| session.target.advertisement().refs.is_empty())
+        })();
+        if let Ok(was_empty) = result {
+            moved::look_again(run, &place);
+            if was_empty && !made.is_new() && !self.dry_run {
+                entries::hint_at_head(run, &place);
+            }
+        }
+        if made.is_stand_in() {
+            run.target_stats = TargetStats::default();
+        }
+        Ends::tidy(made);
+        result.map(drop)
+    }
+
+    fn with_session(
+        &self,
+        run: &mut Run,
+        session: &mut Session,
+        config: &Config,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let selection = with_excluded(&self.selection, config);
+        let (source, target) = (session.source.advertisement(), session.target.advertisement());
+        let choice = select(&selection, source, target)?;
+        let existing: Vec<_> = target
+            .refs
+            .iter()
+            .filter(|r| choice.manages(r.name.as_ref()))
+            .collect();
+        run.bootstrap_suggested = existing.is_empty();
+        if self.operation == Operation::Bootstrap && !existing.is_empty() {
+            run.refs = entries::not_a_bootstrap(&choice, &existing);
+            return Ok(());
+        }
+        if self.options.atomic && !session.target.offers("atomic") {
+            return Err(Error::new(Kind::Unsupported, "does not support --atomic push").on(Side::Target));
+        }
+        self.plan_and_go(run, session, &choice, progress)
+    }
+
+    fn plan_and_go(
+        &self,
+        run: &mut Run,
+        session: &mut Session,
+        choice: &Choice,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let obstacles = choice.obstacles(session.target.advertisement());
+        let mut updates = choice.updates(session.target.advertisement(), self.overwrite);
+        let known = look_at_odd_refs(session, &mut updates)?;
+        let blocked: Vec<&BString> = choice
+            .wanted
+            .iter()
+            .zip(&obstacles)
+            .filter(|(_, obstacle)| obstacle.is_some())
+            .map(|(pair, _)| &pair.target)
+            .collect();
+        updates.retain(|update| !blocked.contains(&&update.target));
+        let policy = Policy {
+            atomic: self.options.atomic,
+            dry_run: false,
+            push_options: Vec::new(),
+            progress: self.options.progress,
+            max_pack_bytes: self.options.max_pack_bytes,
+        };
+        let plan = session.plan(&updates, &policy, &known)?;
+        run.route = Some(plan.route);
+        run.refs = entries::planned(choice, &obstacles, &plan);
+        if plan.route.reason == "up-to-date" && entries::any_blocked(run) {
+            run.route = Some(Route {
+                reason: "blocked",
+                ..plan.route
+            });
+        }
+        match self.operation {
+            Operation::Fetch => count::fetch(run, session, &plan, &policy, progress),
+            _ if self.dry_run => Ok(()),
+            _ if entries::any_blocked(run) && !self.best_effort => {
+                entries::mark_refused(run);
+                Ok(())
+            }
+            _ => execute(run, session, &plan, &policy, (self.best_effort, progress)).map(drop),
+        }
+    }
+}
+
+/// What the engine cannot do yet is refused before anything is asked.
+fn check_options(options: &Options) -> Result<()> {
+    let unsupported = |message: &str| Err(Error::new(Kind::Unsupported, message));
+    match options.strategy {
+        Strategy::Materialized => unsupported("the strategy 'materialized' is not supported yet"),
+        Strategy::Auto | Strategy::Relay if options.target_max_pack_bytes.is_some() => {
+            unsupported("splitting packs for the target is not supported yet")
+        }
+        Strategy::Auto | Strategy::Relay => Ok(()),
+    }
+}
+
+/// The configuration that git sees here, with the protocol that was asked for.
+pub(super) fn configuration(options: &Options) -> Result<Config> {
+    let mut config = Git::here().config()?.clone();
+    match options.protocol {
+        Protocol::Auto => {}
+        Protocol::V1 => config.set("protocol.version", "1"),
+        Protocol::V2 => config.set("protocol.version", "2"),
+    }
+    Ok(config)
+}
+
+fn with_excluded(selection: &Selection, config: &Config) -> Selection {
+    let mut selection = selection.clone();
+    if selection.exclude.is_empty() {
+        selection.exclude = excluded_namespaces(config);
+    }
+    selection
+}
+
+pub(super) fn note_source(run: &mut Run, source: &Source) {
+    run.protocol = Some(source.protocol_name());
+    run.source_head = source.advertisement().head.clone();
+    let traffic = source.link().traffic();
+    run.source_stats.requests = traffic.requests;
+    run.source_stats.bytes_sent = traffic.bytes_sent;
+    run.source_stats.bytes_received = traffic.bytes_received;
+}
+
+pub(crate) fn note_traffic(run: &mut Run, session: &Session) {
+    note_source(run, &session.source);
+    let traffic = session.target.link().traffic();
+    run.target_stats.requests = traffic.requests;
+    run.target_stats.bytes_sent = traffic.bytes_sent;
+    run.target_stats.bytes_received = traffic.bytes_received;
+}
+
+/// Branches are commits. What other refs name has to be looked at before fast-forwards can be judged.
+fn look_at_odd_refs(session: &mut Session, updates: &mut [crate::plan::Update]) -> Result<KnownParents> {
+    let mut known = KnownParents::new();
+    let odd = |update: &crate::plan::Update| {
+        let changes = update.old.is_some() && update.new.is_some() && update.old != update.new;
+        let judged = !update.force && update.lease.is_none();
+        let usual = update.target.starts_with(b"refs/heads/") || update.target.starts_with(b"refs/tags/");
+        changes && judged && !usual
+    };
+    let wants: Vec<_> = updates
+        .iter()
+        .filter(|update| odd(update))
+        .filter_map(|update| update.new_commit)
+        .collect();
+    if wants.is_empty() {
+        return Ok(known);
+    }
+    for object in session.source.fetch_tips(&wants)?.objects {
+        if object.kind == ObjectKind::Commit {
+            let commit = Commit::parse(object.id.kind(), &object.data).map_err(|err| err.on(Side::Source))?;
+            known.insert(object.id, commit.parents);
+        }
+    }
+    for update in updates.iter_mut().filter(|update| odd(update)) {
+        update.new_is_commit = update.new_commit.is_some_and(|oid| known.contains_key(&oid));
+    }
+    Ok(known)
+}

@@ -1,0 +1,197 @@
+//! From plans and outcomes to what is reported about each ref.
+
+use std::collections::HashMap;
+
+use bstr::{BStr, BString, ByteSlice};
+
+use super::super::run::{Entry, EntryAction, Run, Status};
+use crate::error::printable;
+use crate::plan::{Action, Choice, Rejection, Update};
+use crate::session::{self, Plan, RefOutcome, RefStatus};
+use crate::upload_pack::Protocol;
+use crate::url::Address;
+use crate::wire::refs::RemoteRef;
+use crate::wire::report::RefOption;
+
+/// The entries of a plan that was not carried out yet, in the order of the choice.
+pub(super) fn planned(choice: &Choice, obstacles: &[Option<BString>], plan: &Plan) -> Vec<Entry> {
+    let judged: HashMap<&BStr, (&Update, &Action)> = plan
+        .updates
+        .iter()
+        .zip(&plan.actions)
+        .map(|(update, action)| (update.target.as_ref(), (update, action)))
+        .collect();
+    let entry = |source: Option<&BString>, target: &BString, obstacle: Option<&BString>| match obstacle {
+        Some(other) => blocked_by(source, target, choice, other),
+        None => match judged.get(target.as_bstr()) {
+            Some((update, action)) => judged_entry(source, update, action),
+            None => blocked_by(source, target, choice, target),
+        },
+    };
+    let wanted = choice
+        .wanted
+        .iter()
+        .zip(obstacles)
+        .map(|(pair, obstacle)| entry(Some(&pair.source), &pair.target, obstacle.as_ref()));
+    let prunes = choice.prunes.iter().map(|name| entry(None, name, None));
+    wanted.chain(prunes).collect()
+}
+
+/// What was judged about one update, for which `source` is the source's ref.
+pub(crate) fn judged_entry(source: Option<&BString>, update: &Update, action: &Action) -> Entry {
+    let (action, status, reason) = match action {
+        Action::UpToDate => (EntryAction::UpToDate, Status::UpToDate, None),
+        Action::Create => (EntryAction::Create, Status::Planned, None),
+        Action::FastForward => (EntryAction::Update, Status::Planned, None),
+        Action::Force => (EntryAction::Force, Status::Planned, None),
+        Action::Delete => (EntryAction::Delete, Status::Planned, None),
+        Action::Reject(why) => (EntryAction::Blocked, Status::Blocked, Some(words(why))),
+        Action::Ask(_) => (EntryAction::Blocked, Status::Blocked, Some("not judged".into())),
+    };
+    Entry {
+        source: source.cloned(),
+        target: update.target.clone(),
+        old: update.old,
+        new: update.new,
+        action,
+        status,
+        reason,
+    }
+}
+
+/// Words for people who did not type `git push`.
+fn words(why: &Rejection) -> String {
+    match why {
+        Rejection::NonFastForward => "diverged".into(),
+        Rejection::FetchFirst => "diverged: the target has commits that the source lacks".into(),
+        Rejection::NeedsForce => "not a commit, so there is no fast-forward".into(),
+        Rejection::AlreadyExists => "tag exists with another value".into(),
+        Rejection::StaleInfo => "stale info".into(),
+        Rejection::NotOnSource => "not on the source".into(),
+        Rejection::AtomicPushFailed => "another ref of the atomic push is blocked".into(),
+        Rejection::Other(words) => words.clone(),
+    }
+}
+
+fn blocked_by(source: Option<&BString>, target: &BString, choice: &Choice, other: &BString) -> Entry {
+    let new = choice.wanted.iter().find(|pair| pair.target == *target);
+    Entry {
+        source: source.cloned(),
+        target: target.clone(),
+        old: None,
+        new: new.map(|pair| pair.oid),
+        action: EntryAction::Blocked,
+        status: Status::Blocked,
+        reason: Some(format!("'{}' on the target is in the way", printable(other))),
+    }
+}
+
+/// The refs that forbid a bootstrap, and with them all that was to be created.
+pub(super) fn not_a_bootstrap(choice: &Choice, existing: &[&RemoteRef]) -> Vec<Entry> {
+    let mut there: HashMap<&BStr, &RemoteRef> = existing.iter().map(|r| (r.name.as_ref(), *r)).collect();
+    let mut entries: Vec<Entry> = Vec::new();
+    for pair in &choice.wanted {
+        let old = there.remove(pair.target.as_bstr());
+        entries.push(Entry {
+            source: Some(pair.source.clone()),
+            target: pair.target.clone(),
+            old: old.map(|r| r.oid),
+            new: Some(pair.oid),
+            action: old.map_or(EntryAction::Create, |_| EntryAction::Blocked),
+            status: old.map_or(Status::Planned, |_| Status::Blocked),
+            reason: Some(old.map_or(NOT_PUSHED, |_| EXISTS).into()),
+        });
+    }
+    for other in existing.iter().filter(|r| there.contains_key(r.name.as_bstr())) {
+        entries.push(Entry {
+            source: None,
+            target: other.name.clone(),
+            old: Some(other.oid),
+            new: None,
+            action: EntryAction::Blocked,
+            status: Status::Blocked,
+            reason: Some(EXISTS.into()),
+        });
+    }
+    entries
+}
+
+const EXISTS: &str = "exists on the target already";
+const NOT_PUSHED: &str = "not pushed, because another ref is blocked";
+
+/// Whether one of the refs may not be changed.
+pub(super) fn any_blocked(run: &Run) -> bool {
+    run.refs.iter().any(|entry| entry.status == Status::Blocked)
+}
+
+/// Nothing is pushed, because of others.
+pub(super) fn mark_refused(run: &mut Run) {
+    for entry in run.refs.iter_mut().filter(|e| e.status == Status::Planned) {
+        entry.reason = Some(NOT_PUSHED.into());
+    }
+}
+
+/// Enter what the target did. With `tolerant`, refusals are only warned about.
+pub(super) fn enter(run: &mut Run, outcomes: &[RefOutcome], tolerant: bool) {
+    let by_name: HashMap<&BStr, &RefStatus> = outcomes
+        .iter()
+        .map(|outcome| (outcome.target.as_ref(), &outcome.status))
+        .collect();
+    for entry in run.refs.iter_mut().filter(|e| e.status == Status::Planned) {
+        match by_name.get(entry.target.as_bstr()) {
+            Some(RefStatus::Done { options, .. }) => {
+                entry.status = Status::Ok;
+                for option in options {
+                    if let RefOption::NewOid(oid) = option {
+                        entry.new = Some(*oid);
+                    }
+                }
+            }
+            Some(RefStatus::UpToDate) => entry.status = Status::UpToDate,
+            Some(RefStatus::Rejected(why)) => {
+                entry.status = Status::Blocked;
+                entry.reason = Some(words(why));
+            }
+            Some(RefStatus::Refused(why)) => {
+                entry.status = if tolerant {
+                    Status::Warned
+                } else {
+                    Status::Rejected
+                };
+                entry.reason = Some(why.clone());
+            }
+            None => entry.status = Status::Failed,
+        }
+    }
+}
+
+/// A repository whose HEAD names nothing checks out nothing when it is cloned. Only `upload-pack` tells HEAD.
+pub(super) fn hint_at_head(run: &mut Run, place: &Address) {
+    let created = |name: &BString| {
+        run.refs
+            .iter()
+            .any(|entry| entry.status == Status::Ok && entry.target == *name)
+    };
+    if !run.refs.iter().any(|entry| entry.status == Status::Ok) {
+        return;
+    }
+    let Ok(target) = session::connect_source(place, Protocol::V2) else {
+        return;
+    };
+    let traffic = target.link().traffic();
+    run.target_stats.requests += traffic.requests;
+    run.target_stats.bytes_sent += traffic.bytes_sent;
+    run.target_stats.bytes_received += traffic.bytes_received;
+    let there = target.advertisement();
+    let named = match &there.head {
+        Some(head) if there.find(head.as_ref()).is_some() => return,
+        Some(head) => format!("names {}, which does not exist", printable(head)),
+        None if there.head_oid.is_some() => return,
+        None => "names no branch".to_owned(),
+    };
+    let advice = match run.source_head.as_ref().filter(|head| created(head)) {
+        Some(head) => format!("; there: git symbolic-ref HEAD {}", printable(head)),
+        None => String::new(),
+    };
+    run.hints.push(format!("the target's HEAD {named}{advice}"));
+}

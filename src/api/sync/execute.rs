@@ -1,0 +1,49 @@
+//! Carrying a plan out.
+
+use super::super::run::{Run, Status};
+use super::entries;
+use crate::error::Result;
+use crate::progress::Progress;
+use crate::session::{Outcome, Plan, Policy, Session, changes};
+
+/// Push what `plan` says, and enter into `run` what really happened, also when it breaks off. In a dry run nothing does.
+pub(crate) fn execute(
+    run: &mut Run,
+    session: &mut Session,
+    plan: &Plan,
+    policy: &Policy,
+    (tolerant, progress): (bool, &dyn Progress),
+) -> Result<Outcome> {
+    let commands = plan.actions.iter().filter(|action| changes(action)).count();
+    if commands == 0 || policy.dry_run {
+        return session.execute(plan, policy, progress);
+    }
+    let sent = |session: &Session| session.target.link().traffic().bytes_sent;
+    let sent_before = sent(session);
+    if !plan.wants.is_empty() {
+        run.source_stats.wants = plan.wants.len() as u64;
+        run.source_stats.haves = session.haves(plan).len() as u64;
+    }
+    let result = session.execute(plan, policy, progress);
+    if sent(session) > sent_before {
+        run.target_stats.commands = commands as u64;
+    }
+    match &result {
+        Ok(outcome) => {
+            if let Some(pack) = outcome.pack {
+                run.pack.bytes = pack.bytes;
+                run.pack.objects = u64::from(pack.objects);
+                run.pack.batches = 1;
+            }
+            run.uses_lfs = outcome.uses_lfs;
+            entries::enter(run, &outcome.refs, tolerant);
+        }
+        // It is not known what became of what was under way.
+        Err(_) => {
+            for entry in run.refs.iter_mut().filter(|e| e.status == Status::Planned) {
+                entry.status = Status::Failed;
+            }
+        }
+    }
+    result
+}
