@@ -10,6 +10,8 @@
 //! - [`transport`]: connections to a peer, over HTTP or to a local process.
 //! - [`pump`]: a pack on its way from the source to the target.
 //! - [`view`]: the picture of the source in a repository without refs.
+//! - [`api`]: whole operations, with typed requests and results; begin here to use the library.
+//! - [`cli`]: `git relay`.
 //!
 //! Definitions: *source* and *target* are the two ends; to *relay* is to pass pack bytes on untouched; the *view* is
 //! the short-lived picture of the source's refs in an empty local repository, which lets git match refspecs.

@@ -113,6 +113,17 @@ impl Session {
         Ok(session)
     }
 
+    /// What the user should be warned about: settings that have no effect, passwords in plain sight.
+    pub fn notices(&self) -> Vec<String> {
+        let mut notices = self.source.link().notices().to_vec();
+        for notice in self.target.link().notices() {
+            if !notices.contains(notice) {
+                notices.push(notice.clone());
+            }
+        }
+        notices
+    }
+
     fn check(&self) -> Result<()> {
         let (source, target) = (self.source.format(), self.target.format());
         if source != target {

@@ -10,8 +10,8 @@ use crate::git::{Config, Git, os_str};
 use crate::receive_pack::Target;
 use crate::session;
 use crate::strategy::relay;
-use crate::upload_pack::Source;
-use crate::url::{Address, RelayUrl};
+use crate::upload_pack::{Protocol, Source};
+use crate::url::{Address, LocalAddress, RelayUrl};
 
 /// What came of connecting.
 pub(super) struct Ends {
@@ -57,35 +57,34 @@ impl Ends {
         if from.is_known_to_be_shallow() {
             return Err(relay::shallow_source());
         }
-        match missing(&to) {
-            None => {
-                let (source, target) = std::thread::scope(|scope| {
-                    let source = scope.spawn(|| session::connect_source(&from, version));
-                    let target = session::connect_target(&to);
-                    (source.join().unwrap_or_else(|_| Err(crashed())), target)
-                });
-                Ok(Ends {
-                    source,
-                    target,
-                    place: to,
-                    made: None,
-                })
-            }
-            Some(_) if read_only => stand_in(session::connect_source(&from, version)?),
-            Some(path) => {
-                let source = session::connect_source(&from, version)?;
-                if source.advertisement().refs.is_empty() {
-                    // Said by the selection; nothing shall be left behind for it.
-                    return stand_in(source);
-                }
-                create(&path, &source)?;
-                Ok(Ends {
-                    source: Ok(source),
-                    target: session::connect_target(&to),
-                    place: to,
-                    made: Some(Made::New(path)),
-                })
-            }
+        let Some(path) = missing(&to) else {
+            return Ok(Ends::both(&from, to, version));
+        };
+        let source = session::connect_source(&from, version)?;
+        // An empty source is refused later on; nothing shall be left behind for it.
+        if read_only || source.advertisement().refs.is_empty() {
+            return stand_in(source);
+        }
+        create(&path, &source)?;
+        Ok(Ends {
+            source: Ok(source),
+            target: session::connect_target(&to),
+            place: to,
+            made: Some(Made::New(path)),
+        })
+    }
+
+    fn both(from: &Address, to: Address, version: Protocol) -> Ends {
+        let (source, target) = std::thread::scope(|scope| {
+            let source = scope.spawn(|| session::connect_source(from, version));
+            let target = session::connect_target(&to);
+            (source.join().unwrap_or_else(|_| Err(crashed())), target)
+        });
+        Ends {
+            source,
+            target,
+            place: to,
+            made: None,
         }
     }
 
@@ -128,17 +127,20 @@ pub(super) fn crashed() -> Error {
 
 /// Relative paths in the configuration of a repository are relative to its top directory; git goes there first.
 fn rooted(address: Address, text: &str, config: &Config) -> Result<Address> {
-    let Address::Local(path) = &address else {
+    let Address::Local(local) = &address else {
         return Ok(address);
     };
     let is_remote = ["url", "pushurl"]
         .iter()
         .any(|key| config.string(&format!("remote.{text}.{key}")).is_some());
-    if path.is_absolute() || !is_remote {
+    if local.path.is_absolute() || !is_remote {
         return Ok(address);
     }
     Ok(match top()? {
-        Some(top) => Address::Local(top.join(path)),
+        Some(top) => Address::Local(LocalAddress {
+            path: top.join(&local.path),
+            programs: local.programs.clone(),
+        }),
         None => address,
     })
 }
@@ -159,7 +161,7 @@ pub(crate) fn top() -> Result<Option<PathBuf>> {
 
 /// The path of a local repository that does not exist.
 pub(super) fn missing(address: &Address) -> Option<PathBuf> {
-    let Address::Local(path) = address else {
+    let Address::Local(LocalAddress { path, .. }) = address else {
         return None;
     };
     let mut suffixed = path.clone().into_os_string();
@@ -173,7 +175,7 @@ fn stand_in(source: Source) -> Result<Ends> {
     let dir = tempfile::Builder::new().prefix("git-relay-").tempdir();
     let dir = dir.map_err(|err| Error::from_io(err, "cannot make a temporary directory"))?;
     create(dir.path(), &source)?;
-    let place = Address::Local(dir.path().to_owned());
+    let place = Address::Local(dir.path().to_owned().into());
     Ok(Ends {
         source: Ok(source),
         target: session::connect_target(&place),

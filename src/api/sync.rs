@@ -118,6 +118,7 @@ impl<'a> Job<'a> {
         }
         let result = (|| {
             let mut session = Session::new(source?, target?)?;
+            run.hints.extend(session.notices());
             let result = self.with_session(run, &mut session, &config, progress);
             note_traffic(run, &session);
             result.map(|()| session.target.advertisement().refs.is_empty())

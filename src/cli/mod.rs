@@ -31,7 +31,7 @@ const USAGE: u8 = 2;
 /// counts.
 ///
 /// The exit code is 0 when all is well, 1 when a ref was rejected or blocked, 2 for wrong usage, 128 for what stops a
-/// run; [`push`] passes on git's own.
+/// run; `git relay push` passes on git's own.
 pub fn main(allocator: Option<&'static CountingAllocator>) -> ExitCode {
     let started = Instant::now();
     crate::helper::init_log();

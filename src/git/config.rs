@@ -1,6 +1,6 @@
 //! Configuration as git commands see it: one `git config --list -z`, and git's rules for reading the values.
 //!
-//! URL-specific settings (`http.<url>.…`) are git's to match; they do not live here.
+//! How URL-specific settings (`http.<url>.…`) are matched is in [`super::urlmatch`].
 
 use std::collections::HashMap;
 
@@ -14,6 +14,8 @@ pub struct Config {
     /// Keys are as git prints them: section and variable in lower case, the subsection between them untouched.
     /// A value of `None` is a key without `=`.
     entries: HashMap<BString, Vec<Option<BString>>>,
+    /// What stands below `http.`, one entry for each value: there the order between keys counts.
+    http: Vec<(BString, Option<BString>)>,
 }
 
 impl Config {
@@ -21,21 +23,39 @@ impl Config {
 
     /// Read the output of `git config --list -z`: `key LF value NUL` each, without the LF when there is no value.
     pub fn parse(list: &[u8]) -> Self {
-        let mut entries: HashMap<BString, Vec<Option<BString>>> = HashMap::new();
-        for entry in list.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
-            let (key, value) = match entry.split_once_str(b"\n") {
-                Some((key, value)) => (key, Some(value.into())),
-                None => (entry, None),
-            };
-            entries.entry(key.into()).or_default().push(value);
+        let entries = list.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+        Config::of(entries.map(|entry| match entry.split_once_str(b"\n") {
+            Some((key, value)) => (key.into(), Some(value.into())),
+            None => (entry.into(), None),
+        }))
+    }
+
+    /// Settings by their normalized keys.
+    pub(super) fn of(list: impl IntoIterator<Item = (BString, Option<BString>)>) -> Self {
+        let mut config = Config::default();
+        for (key, value) in list {
+            config.add(key, value);
         }
-        Config { entries }
+        config
+    }
+
+    fn add(&mut self, key: BString, value: Option<BString>) {
+        if let Some(rest) = key.strip_prefix(b"http.") {
+            self.http.push((rest.into(), value.clone()));
+        }
+        self.entries.entry(key).or_default().push(value);
+    }
+
+    /// What stands below `http.`, by what follows that in the key, in git's order.
+    pub(super) fn http(&self) -> impl Iterator<Item = (&BStr, Option<&BString>)> {
+        self.http
+            .iter()
+            .map(|(key, value)| (key.as_bstr(), value.as_ref()))
     }
 
     /// Let `value` be the one of `key` that counts, as `git -c` does.
     pub fn set(&mut self, key: &str, value: &str) {
-        let values = self.entries.entry(normalized(key)).or_default();
-        values.push(Some(value.into()));
+        self.add(normalized(key), Some(value.into()));
     }
 
     /// The value of `key` that counts; `None` when it is not set, or set without a value.

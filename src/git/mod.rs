@@ -3,17 +3,20 @@
 //! - here: [`Git`], the repository that git started us in (or one of our own), and the environment its children get.
 //! - [`run`]: spawning git with bounded output, and errors that quote its stderr.
 //! - [`config`]: `git config --list` as values, with git's own rules.
+//! - [`credential`]: `git credential fill`, `approve` and `reject`.
 //! - [`foreground`]: git on the user's terminal.
 //! - [`inherit`]: settings for a repository of our own.
 //! - [`layout`]: where the repository keeps its parts.
 //! - [`objects`]: which objects exist.
 //! - [`refs`]: the few ref commands that the view needs.
 //! - [`service`]: `upload-pack` and `receive-pack` as local processes.
+//! - [`urlmatch`]: the settings that apply to a URL.
 //! - [`version`]: which git this is.
 //!
 //! What does not live here: decisions. The parsers are pure, and nothing here knows about sources and targets.
 
 pub mod config;
+pub mod credential;
 pub mod foreground;
 pub mod inherit;
 pub mod layout;
@@ -21,6 +24,7 @@ pub mod objects;
 pub mod refs;
 pub mod run;
 pub mod service;
+pub mod urlmatch;
 pub mod version;
 
 use std::ffi::{OsStr, OsString};

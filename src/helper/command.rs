@@ -12,10 +12,10 @@ pub(super) enum Command {
     Capabilities,
     /// Git wants the refs to push to.
     ListForPush,
-    /// Git wants the refs to fetch from.
-    List,
-    /// Git asks for a service to talk to by itself.
-    Connect(BString),
+    /// Git asks for the target's service, to talk to by itself.
+    ConnectForPush,
+    /// Git wants to read from the source: `list`, `fetch`, `connect`, `stateless-connect`, ….
+    Read,
     /// Something the user or git wants for the run.
     Option(HelperOption),
     /// One ref to push; a blank line ends the batch.
@@ -57,8 +57,14 @@ pub(super) enum HelperOption {
         /// A push without a signature would be wrong.
         required: bool,
     },
-    /// Known, and nothing has to be done for it.
+    /// `--upload-pack` or `--receive-pack`: the program to run on the other side, words for a shell.
+    ServicePath(BString),
+    /// A fetch that completes a partial clone.
+    FromPromisor,
+    /// Known, and nothing has to be done for it here.
     Ignored,
+    /// Known, but the value is not one of those that it can have.
+    Invalid,
     /// Not known.
     Unknown,
 }
@@ -69,12 +75,13 @@ impl Command {
         Ok(match line {
             b"" => Command::Blank,
             b"capabilities" => Command::Capabilities,
-            b"list" => Command::List,
+            b"list" => Command::Read,
             b"list for-push" => Command::ListForPush,
+            b"connect git-receive-pack" => Command::ConnectForPush,
             _ => match line.split_once_str(" ") {
                 Some((b"push", spec)) => Command::Push(parse_push(spec)?),
                 Some((b"option", rest)) => Command::Option(parse_option(rest)?),
-                Some((b"connect" | b"stateless-connect", service)) => Command::Connect(service.into()),
+                Some((b"connect" | b"stateless-connect" | b"fetch" | b"get", _)) => Command::Read,
                 _ => return Err(unexpected(line)),
             },
         })
@@ -117,11 +124,32 @@ fn parse_option(option: &[u8]) -> Result<HelperOption> {
         b"cas" => parse_lease(value)?,
         b"object-format" => HelperOption::ObjectFormat(true),
         b"pushcert" => HelperOption::PushCert { required: flag },
-        // Git has judged `--force-if-includes` itself by the time it pushes; `followtags` is about fetching.
-        b"force-if-includes" | b"followtags" | b"family" => HelperOption::Ignored,
+        b"servpath" => HelperOption::ServicePath(unquote(value)?),
+        b"from-promisor" => HelperOption::FromPromisor,
+        b"depth" if value.to_str().ok().and_then(|v| v.parse::<u64>().ok()).is_none() => {
+            HelperOption::Invalid
+        }
+        // Git has judged `--force-if-includes` itself by the time it pushes.
+        b"force-if-includes" => HelperOption::Ignored,
+        name if OF_READING.contains(&name) => HelperOption::Ignored,
         _ => HelperOption::Unknown,
     })
 }
+
+/// Options of `set_option()` in git's `remote-curl.c` that are about fetching. Git itself sees to that they are sensible.
+const OF_READING: [&[u8]; 11] = [
+    b"check-connectivity",
+    b"cloning",
+    b"deepen-not",
+    b"deepen-relative",
+    b"deepen-since",
+    b"depth",
+    b"family",
+    b"filter",
+    b"followtags",
+    b"refetch",
+    b"update-shallow",
+];
 
 fn parse_lease(value: &[u8]) -> Result<HelperOption> {
     let (name, oid) = value.rsplit_once_str(":").ok_or_else(|| unexpected(value))?;
@@ -216,5 +244,21 @@ mod tests {
     fn unknown_options_are_no_error_but_unknown_commands_are() {
         assert_eq!(option("option of-the-future 1"), HelperOption::Unknown);
         assert!(Command::parse(b"import refs/heads/x").is_err());
+    }
+
+    #[test]
+    fn reading_is_told_from_pushing() {
+        for line in [
+            "list",
+            "fetch 1 refs/heads/x",
+            "connect git-upload-archive",
+            "stateless-connect x",
+        ] {
+            assert_eq!(Command::parse(line.as_bytes()).unwrap(), Command::Read, "{line}");
+        }
+        let push = Command::parse(b"connect git-receive-pack").unwrap();
+        assert_eq!(push, Command::ConnectForPush);
+        assert_eq!(option("option depth 3"), HelperOption::Ignored);
+        assert_eq!(option("option depth x"), HelperOption::Invalid);
     }
 }

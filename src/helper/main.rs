@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Helper, Traces};
+use super::{Helper, Streams, Traces};
 use crate::error::{Error, Kind, Result, Side};
 use crate::report::{fatal, hush};
 use crate::url::{RelayUrl, redact};
@@ -15,8 +15,8 @@ use crate::url::{RelayUrl, redact};
 /// Git calls it as `git-remote-relay <remote> <url>`; the exit code is 0 or 128.
 pub fn main() -> ExitCode {
     init_log();
-    let url = match Invocation::read(std::env::args().skip(1)) {
-        Invocation::ByGit(url) => url,
+    let (remote, url) = match Invocation::read(std::env::args().skip(1)) {
+        Invocation::ByGit { remote, url } => (remote, url),
         Invocation::Version => return print(concat!("git-remote-relay ", env!("CARGO_PKG_VERSION"), "\n")),
         Invocation::Help => return print(USAGE),
         Invocation::Wrong => {
@@ -27,8 +27,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let traces = Traces::default();
-    match block_on(converse_or_stop(url.clone(), traces)) {
+    match block_on(converse_or_stop(remote, url.clone())) {
         Ok(code) => code,
         Err(err) => {
             fatal(&err, place(&url, err.side()).as_deref());
@@ -46,8 +45,11 @@ git runs this program for relay:: and sync:: URLs. See 'git help remote-relay', 
 /// What this process was started for.
 #[derive(Debug, PartialEq, Eq)]
 enum Invocation {
-    /// With the URL, less its `relay::`.
-    ByGit(String),
+    /// With the name of the remote, or the URL once more, and the URL less its `relay::`.
+    ByGit {
+        remote: String,
+        url: String,
+    },
     Version,
     Help,
     Wrong,
@@ -56,12 +58,18 @@ enum Invocation {
 impl Invocation {
     /// git passes the name of the remote and the URL; without a remote, the URL twice (or, before 1.7, once).
     fn read(mut arguments: impl Iterator<Item = String>) -> Self {
-        match (arguments.next().as_deref(), arguments.next()) {
-            (_, Some(url)) => Invocation::ByGit(url),
-            (Some("-V" | "--version"), None) => Invocation::Version,
-            (Some("-h" | "--help"), None) => Invocation::Help,
-            (Some(url), None) if !url.starts_with('-') => Invocation::ByGit(url.to_owned()),
-            _ => Invocation::Wrong,
+        let Some(remote) = arguments.next() else {
+            return Invocation::Wrong;
+        };
+        match (remote.as_str(), arguments.next()) {
+            (_, Some(url)) => Invocation::ByGit { remote, url },
+            ("-V" | "--version", None) => Invocation::Version,
+            ("-h" | "--help", None) => Invocation::Help,
+            (name, None) if name.starts_with('-') => Invocation::Wrong,
+            (_, None) => Invocation::ByGit {
+                url: remote.clone(),
+                remote,
+            },
         }
     }
 }
@@ -90,16 +98,14 @@ fn block_on(run: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
 }
 
 /// Talk to git on a thread of its own, and clean up at once when a signal says to stop.
-async fn converse_or_stop(url: String, traces: Traces) -> Result<ExitCode> {
+async fn converse_or_stop(remote: String, url: String) -> Result<ExitCode> {
     let mut stop = StopSignals::listen()?;
-    let of_conversation = traces.clone();
-    let conversation = tokio::task::spawn_blocking(move || {
-        let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
-        Helper::new(url, &mut input, &mut output, of_conversation).run()
-    });
+    let traces = Traces::default();
+    let helper = Helper::new(remote, url, Streams::standard()?, traces.clone());
+    let conversation = tokio::task::spawn_blocking(move || helper.run());
     tokio::select! {
         done = conversation => match done {
-            Ok(result) => result.map(|()| ExitCode::SUCCESS),
+            Ok(result) => result.map(ExitCode::from),
             Err(crash) => {
                 traces.remove()?;
                 Err(Error::new(Kind::Internal, "the helper crashed").caused_by(crash))
@@ -162,7 +168,11 @@ mod tests {
     #[test]
     fn git_and_people_are_told_apart() {
         let read = |arguments: &[&str]| Invocation::read(arguments.iter().map(|text| (*text).to_owned()));
-        assert_eq!(read(&["origin", "a=>b"]), Invocation::ByGit("a=>b".into()));
+        let by_git = Invocation::ByGit {
+            remote: "origin".into(),
+            url: "a=>b".into(),
+        };
+        assert_eq!(read(&["origin", "a=>b"]), by_git);
         assert_eq!(read(&["--version"]), Invocation::Version);
         assert_eq!(read(&["-h"]), Invocation::Help);
         assert_eq!(read(&[]), Invocation::Wrong);

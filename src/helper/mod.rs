@@ -1,121 +1,219 @@
 //! The conversation with git: `gitremote-helpers`. Git asks on standard input, we answer on standard output.
+//!
+//! - here: the conversation up to the point where git says what it wants, and pushing.
+//! - `in_step`: what a remote can ask for before it is read.
+//! - `reading`: everything that reads from the source, which ends our part in the conversation.
+//! - `view`: what a push needs before git asks for it.
 
+mod child;
 mod command;
+mod in_step;
 mod main;
+mod purpose;
 mod push;
+mod reading;
 mod report;
+mod streams;
 mod view;
 
-use std::io::{self, BufRead, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bstr::ByteSlice;
+use bstr::BString;
 
 use crate::error::{Error, Kind, Result};
 use crate::git::Git;
-use crate::report::Verbosity;
+use crate::report::{Terminal, Verbosity};
 use crate::url::RelayUrl;
 use command::{Command, HelperOption, PushSpec};
 pub(crate) use main::init_log;
 pub use main::main;
+use purpose::Purpose;
 use push::PushOptions;
+use reading::Reader;
 use report::Report;
-use view::Prepared;
+pub use streams::Streams;
 pub use view::Traces;
+use view::{Prepared, Stage};
 
 /// One run of the helper.
-pub struct Helper<'io> {
+pub struct Helper {
+    remote: String,
     url: String,
     git: Git,
-    input: &'io mut dyn BufRead,
-    output: &'io mut dyn Write,
+    streams: Streams,
     traces: Traces,
     verbosity: Verbosity,
     name_format: bool,
     push_options: PushOptions,
-    report: Report,
+    /// How the source can be read, once git has asked what we can do.
+    reader: Option<Result<Reader>>,
+    /// The options that git has set so far, for whoever reads the source.
+    held: Vec<BString>,
+    report: Arc<Mutex<Report>>,
+    /// Git completes a partial clone.
+    from_promisor: bool,
 }
 
-impl<'io> Helper<'io> {
-    /// A helper for `url` (what stands behind `relay::`), in the repository that the environment names. Whoever ends
-    /// the process early uses `traces` to remove what the helper put into the repository.
-    pub fn new(
-        url: impl Into<String>,
-        input: &'io mut dyn BufRead,
-        output: &'io mut dyn Write,
-        traces: Traces,
-    ) -> Self {
+impl Helper {
+    /// A helper for `url` (what stands behind `relay::`) in the repository that the environment names. `remote` is the
+    /// name of the remote that has this URL, or the URL again. Whoever ends the process early uses `traces` to remove
+    /// what the helper put into the repository.
+    pub fn new(remote: impl Into<String>, url: impl Into<String>, streams: Streams, traces: Traces) -> Self {
         let url = url.into();
         Helper {
-            report: Report::new(&url),
+            report: Arc::new(Mutex::new(Report::new(&url))),
+            remote: remote.into(),
             url,
             git: Git::here(),
-            input,
-            output,
+            streams,
             traces,
             verbosity: Verbosity::default(),
             name_format: false,
             push_options: PushOptions::default(),
+            reader: None,
+            held: Vec::new(),
+            from_promisor: false,
         }
     }
 
-    /// Talk until git hangs up. The repository is left as it was, whatever happens.
+    /// Talk until git hangs up, and return the exit code to end with. The repository is left as it was, whatever
+    /// happens; only git itself writes to it when it fetches.
     ///
     /// # Errors
     /// What made the run fail. Rejected refs are no failure here: git has been told about them.
-    pub fn run(&mut self) -> Result<()> {
+    pub fn run(self) -> Result<u8> {
+        let (traces, report, git) = (self.traces.clone(), self.report.clone(), self.git.clone());
         let result = self.converse();
-        let cleaned = self.traces.remove();
-        self.report.write(&self.git, result.as_ref().err());
+        let cleaned = traces.remove();
+        lock(&report).write(&git, result.as_ref().err());
         // Git went away in the middle: nobody is left to be told.
         match result {
-            Err(err) if err.kind() == Kind::Internal && err.message() == HANGUP => cleaned,
-            result => result.and(cleaned),
+            Err(err) if streams::is_hangup(&err) => cleaned.map(|()| 0),
+            Ok(code) => cleaned.map(|()| code),
+            Err(err) => Err(err),
         }
     }
 
-    fn converse(&mut self) -> Result<()> {
+    fn converse(mut self) -> Result<u8> {
         let mut stage = None;
-        while let Some(line) = self.next_line()? {
+        while let Some(line) = self.streams.next_line()? {
             match Command::parse(&line)? {
-                Command::Capabilities => {
-                    stage = Some(view::prepare(&self.url, &self.git, &self.traces));
-                    self.say(b"option\npush\nobject-format\n\n")?;
-                }
+                Command::Capabilities => stage = Some(self.introduce()?),
                 Command::Option(option) => {
                     // Git exits with 128 and no words of its own if the helper ends here.
                     stage = Some(Ok(stage.take().unwrap_or_else(|| Err(unprepared()))?));
-                    let answer = self.set(option);
-                    self.say(answer)?;
+                    self.option(&line, option)?;
                 }
+                // We speak to the target ourselves.
+                Command::ConnectForPush => self.streams.say(b"fallback\n")?,
                 Command::ListForPush => {
-                    let mut prepared = stage.take().unwrap_or_else(|| Err(unprepared()))?.push()?;
+                    let stage = stage.take().unwrap_or_else(|| Err(unprepared()))?;
+                    self.start_pushing()?;
+                    let mut prepared = stage.push(&self.git)?;
                     self.list(&mut prepared)?;
-                    return self.push(prepared);
+                    return self.push(prepared).map(|()| 0);
                 }
-                Command::List | Command::Connect(_) => {
-                    self.report.forget();
-                    self.traces.remove()?;
-                    return Err(reading_is_not_supported(&self.url));
+                Command::Read => {
+                    lock(&self.report).forget();
+                    drop(stage.take().transpose()?);
+                    return self.read(&line);
                 }
                 Command::Push(_) => return Err(unprepared()),
                 Command::Blank => break,
             }
         }
         // Git found nothing to push. If that is because it could not be shown anything, say why.
-        stage.map_or(Ok(()), |stage| stage?.push().map(drop))
+        stage.map_or(Ok(0), |stage| stage?.end().map(|()| 0))
+    }
+
+    /// Get ready for what git is about to do, as far as that is known, and say what we can do.
+    fn introduce(&mut self) -> Result<Result<Stage>> {
+        let purpose = Purpose::of_our_caller();
+        log::info!(target: "relay::helper", "git is here to {purpose:?}");
+        let stage = crate::view::recover(&self.git)
+            .and_then(|_| RelayUrl::parse(&self.url))
+            .and_then(|url| self.stage(purpose, url));
+        let mut capabilities = BString::from("option\npush\nobject-format\n");
+        if purpose != Purpose::Push && stage.is_ok() {
+            let reader = self.reader();
+            let offered = match reader {
+                Ok(reader) => reader.capabilities(),
+                Err(_) => Ok(BString::default()),
+            };
+            match offered {
+                Ok(offered) => capabilities.extend_from_slice(&offered),
+                Err(why) => self.reader = Some(Err(why)),
+            }
+        }
+        capabilities.push(b'\n');
+        self.streams.say(&capabilities)?;
+        Ok(stage)
+    }
+
+    /// What stands in the way of a push is no matter to a command that reads.
+    fn stage(&self, purpose: Purpose, url: RelayUrl) -> Result<Stage> {
+        match purpose {
+            Purpose::Read => Ok(Stage::later(url)),
+            Purpose::Push => view::prepare(url, &self.git, &self.traces),
+            Purpose::Unknown => {
+                Ok(view::prepare(url, &self.git, &self.traces).unwrap_or_else(Stage::without_push))
+            }
+        }
+    }
+
+    fn reader(&mut self) -> &mut Result<Reader> {
+        self.reader.get_or_insert_with(|| {
+            let url = RelayUrl::parse(&self.url)?;
+            Reader::find(&url, self.git.config()?)
+        })
+    }
+
+    fn option(&mut self, line: &[u8], option: HelperOption) -> Result<()> {
+        let ours = self.set(&option);
+        let answer = match &mut self.reader {
+            Some(Ok(reader)) => reader.option(line, &option, ours, &self.held)?,
+            _ => ours.into(),
+        };
+        self.held.push(line.into());
+        self.streams.say(&answer)
+    }
+
+    /// Read from the source, which is left to git and whoever talks to the source for it.
+    fn read(mut self, command: &[u8]) -> Result<u8> {
+        self.traces.remove()?;
+        let config = self.git.config()?;
+        // An object that is missing must come fast, and comes often.
+        if !self.from_promisor && in_step::is_wanted(&self.remote, config)? {
+            in_step::bring(&self.remote, &RelayUrl::parse(&self.url)?, config, self.verbosity)?;
+        }
+        self.reader();
+        match self.reader {
+            Some(reader) => reader?.hand_over(command, &self.held, self.streams),
+            None => Err(unprepared()),
+        }
+    }
+
+    /// The source is not read by others, it turns out.
+    fn start_pushing(&mut self) -> Result<()> {
+        if let Some(Ok(reader)) = self.reader.take() {
+            reader.warn_about_service_path(self.verbosity);
+        }
+        Ok(())
     }
 
     /// What follows the list: options and pushes in any order, until git hangs up.
     fn push(&mut self, mut prepared: Prepared) -> Result<()> {
         let mut batch: Vec<PushSpec> = Vec::new();
-        while let Some(line) = self.next_line()? {
+        while let Some(line) = self.streams.next_line()? {
             match Command::parse(&line)? {
                 Command::Option(option) => {
                     prepared.check_support(&option)?;
-                    let answer = self.set(option);
-                    self.say(answer)?;
+                    let answer = self.set(&option);
+                    self.streams.say(answer)?;
                 }
                 Command::Push(spec) => batch.push(spec),
+                // Git asks before each batch.
+                Command::ConnectForPush => self.streams.say(b"fallback\n")?,
                 Command::Blank if batch.is_empty() => return Ok(()),
                 Command::Blank => {
                     let specs = std::mem::take(&mut batch);
@@ -137,17 +235,21 @@ impl<'io> Helper<'io> {
             verbosity: self.verbosity,
             ..std::mem::take(&mut self.push_options)
         };
-        match push::run(&self.git, prepared, specs, options, &mut self.report.run) {
-            Ok(answer) => self.say(&answer),
+        match push::run(&self.git, prepared, specs, options, &mut lock(&self.report).run) {
+            Ok(answer) => self.streams.say(&answer),
             Err(err) => {
                 // Without a word for each ref git would print its own guess about them.
-                self.say(&push::failure_lines(specs, &err))?;
+                self.streams.say(&push::failure_lines(specs, &err))?;
                 Err(err)
             }
         }
     }
 
     fn list(&mut self, prepared: &mut Prepared) -> Result<()> {
+        let terminal = Terminal::new(self.verbosity);
+        for notice in prepared.session.notices() {
+            terminal.notice(&notice);
+        }
         let mut answer = Vec::new();
         if self.name_format {
             let format = prepared.session.target.format();
@@ -160,65 +262,39 @@ impl<'io> Helper<'io> {
         }
         answer.push(b'\n');
         prepared.hide_shared_tips()?;
-        self.say(&answer)
+        self.streams.say(&answer)
     }
 
-    fn set(&mut self, option: HelperOption) -> &'static [u8] {
+    fn set(&mut self, option: &HelperOption) -> &'static [u8] {
         let push = &mut self.push_options;
         match option {
-            HelperOption::Verbosity(level) => self.verbosity.level = level,
-            HelperOption::Progress(wanted) => self.verbosity.progress = wanted,
-            HelperOption::DryRun(wanted) => push.policy.dry_run = wanted,
-            HelperOption::Atomic(wanted) => push.policy.atomic = wanted,
-            HelperOption::PushOption(value) => push.policy.push_options.push(value),
+            HelperOption::Verbosity(level) => self.verbosity.level = *level,
+            HelperOption::Progress(wanted) => self.verbosity.progress = *wanted,
+            HelperOption::DryRun(wanted) => push.policy.dry_run = *wanted,
+            HelperOption::Atomic(wanted) => push.policy.atomic = *wanted,
+            HelperOption::PushOption(value) => push.policy.push_options.push(value.clone()),
             HelperOption::Lease(name, expected) => {
-                push.leases.insert(name, expected);
+                push.leases.insert(name.clone(), *expected);
             }
-            HelperOption::ObjectFormat(wanted) => self.name_format = wanted,
-            // A signature covers a nonce of the target, and only git can make one.
-            HelperOption::PushCert { required: true } | HelperOption::Unknown => return b"unsupported\n",
+            HelperOption::ObjectFormat(wanted) => self.name_format = *wanted,
             HelperOption::PushCert { required: false } => push.unsigned = true,
+            HelperOption::FromPromisor => self.from_promisor = true,
             HelperOption::Ignored => {}
+            HelperOption::Invalid => return b"error invalid value\n",
+            // A signature covers a nonce of the target, and only git can make one.
+            HelperOption::PushCert { required: true }
+            | HelperOption::ServicePath(_)
+            | HelperOption::Unknown => return b"unsupported\n",
         }
         b"ok\n"
     }
-
-    /// The next line without its newline; `None` when git has hung up.
-    fn next_line(&mut self) -> Result<Option<Vec<u8>>> {
-        let mut line = Vec::new();
-        match self.input.read_until(b'\n', &mut line) {
-            Ok(0) => Ok(None),
-            Ok(_) => {
-                log::trace!(target: "relay::helper", "< {}", line.as_bstr());
-                Ok(Some(line.strip_suffix(b"\n").unwrap_or(&line).to_vec()))
-            }
-            Err(err) => Err(Error::new(Kind::Internal, "cannot read from git").caused_by(err)),
-        }
-    }
-
-    fn say(&mut self, answer: &[u8]) -> Result<()> {
-        log::trace!(target: "relay::helper", "> {}", answer.as_bstr());
-        let said = self.output.write_all(answer).and_then(|()| self.output.flush());
-        said.map_err(|err: io::Error| Error::new(Kind::Internal, HANGUP).caused_by(err))
-    }
 }
-
-const HANGUP: &str = "git hung up";
 
 fn unprepared() -> Error {
-    Error::new(
-        Kind::Internal,
-        "git pushed before it asked for capabilities and refs",
-    )
+    Error::new(Kind::Internal, "git gave orders before it asked for capabilities")
 }
 
-fn reading_is_not_supported(url: &str) -> Error {
-    let source = RelayUrl::parse(url)
-        .map(|url| crate::url::redact(&url.source))
-        .unwrap_or_default();
-    Error::new(
-        Kind::Unsupported,
-        "fetching through a relay URL is not supported yet",
-    )
-    .hint(format!("fetch from the source itself: {source}"))
+/// A panic elsewhere leaves the report as true as it was.
+fn lock(report: &Mutex<Report>) -> MutexGuard<'_, Report> {
+    report.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -43,10 +43,18 @@ impl Traces {
 }
 
 /// What could be done before git says what it wants.
-pub(super) struct Stage {
+pub(super) enum Stage {
+    /// Connected, as far as that worked.
+    Set(Box<Set>),
+    /// Nothing yet: there is no view to build, so connecting can wait until git is sure to push.
+    Later(RelayUrl),
+}
+
+pub(super) struct Set {
     /// Git looks for the source's refs before it asks about the target, so they are shown even when the target is out
     /// of reach.
     view: Option<View>,
+    /// Or what stands in the way of a push.
     ready: Result<Ready>,
 }
 
@@ -62,28 +70,52 @@ impl Stage {
     ///
     /// # Errors
     /// Whatever went wrong while preparing.
-    pub(super) fn push(self) -> Result<Prepared> {
+    pub(super) fn push(self, git: &Git) -> Result<Prepared> {
+        let Set { view, ready } = match self {
+            Stage::Set(set) => *set,
+            Stage::Later(url) => Set {
+                view: None,
+                ready: connect(&url, git),
+            },
+        };
         let Ready {
             session,
             known_parents,
             commits,
             excluded,
-        } = self.ready?;
+        } = ready?;
         Ok(Prepared {
             session,
             known_parents,
             commits,
             excluded,
-            view: self.view,
+            view,
         })
     }
 
-    /// A stage on which no push can happen.
-    fn without_push(why: Error) -> Self {
-        Stage {
-            view: None,
-            ready: Err(why),
+    /// Git is gone without having asked for anything.
+    ///
+    /// # Errors
+    /// What could have kept it from finding something to push.
+    pub(super) fn end(self) -> Result<()> {
+        match self {
+            Stage::Set(set) => set.ready.map(drop),
+            Stage::Later(_) => Ok(()),
         }
+    }
+
+    /// A stage on which no push can happen.
+    pub(super) fn without_push(why: Error) -> Self {
+        Stage::set(None, Err(why))
+    }
+
+    /// A stage without a view, to be set when git pushes.
+    pub(super) fn later(url: RelayUrl) -> Self {
+        Stage::Later(url)
+    }
+
+    fn set(view: Option<View>, ready: Result<Ready>) -> Self {
+        Stage::Set(Box::new(Set { view, ready }))
     }
 }
 
@@ -143,12 +175,11 @@ impl Prepared {
 ///
 /// # Errors
 /// What no command could go on with. What stands in the way of a push only is kept in the [`Stage`].
-pub(super) fn prepare(url: &str, git: &Git, traces: &Traces) -> Result<Stage> {
-    view::recover(git)?;
-    let url = RelayUrl::parse(url)?;
+pub(super) fn prepare(url: RelayUrl, git: &Git, traces: &Traces) -> Result<Stage> {
     let repository = match view::standing(git, WAIT_FOR_OTHER_PUSH)? {
         Standing::Empty(repository) => *repository,
-        Standing::HasRefs => return without_view(&url, git),
+        // Git matches against those refs, and there is nothing to show.
+        Standing::HasRefs => return Ok(Stage::later(url)),
         Standing::NoRepository => return Ok(Stage::without_push(no_repository())),
         Standing::Unusable(why) => return Ok(Stage::without_push(why)),
     };
@@ -184,30 +215,28 @@ pub(super) fn prepare(url: &str, git: &Git, traces: &Traces) -> Result<Stage> {
                 commits,
                 excluded,
             });
-            Stage {
-                view: Some(view),
-                ready,
-            }
+            Stage::set(Some(view), ready)
         }
         Err(why) => Stage::without_push(why),
     })
 }
 
-/// In a repository with refs of its own git matches against those, and only the source is still to be asked whether it
-/// has what they name.
-fn without_view(url: &RelayUrl, git: &Git) -> Result<Stage> {
+/// Connect both sides without a view: only the source is still to be asked whether it has what this repository's refs
+/// name.
+fn connect(url: &RelayUrl, git: &Git) -> Result<Ready> {
+    if git.common_dir().is_none() {
+        return Err(no_repository());
+    }
     let (layout, config) = git.discover()?;
     let Connected { source, target } = Handle::current().block_on(session::connect(url, config))?;
-    let ready = source.and_then(|source| {
-        check_format(layout.object_format, source.format())?;
-        Ok(Ready {
-            session: Session::new(source, target?)?,
-            known_parents: KnownParents::new(),
-            commits: HashSet::new(),
-            excluded: excluded_namespaces(config),
-        })
-    });
-    Ok(Stage { view: None, ready })
+    let source = source?;
+    check_format(layout.object_format, source.format())?;
+    Ok(Ready {
+        session: Session::new(source, target?)?,
+        known_parents: KnownParents::new(),
+        commits: HashSet::new(),
+        excluded: excluded_namespaces(config),
+    })
 }
 
 fn fetch_tips(source: &mut Source, refs: &[ViewRef]) -> Result<Tips> {

@@ -13,7 +13,7 @@ use gix_transport::client::Capabilities;
 
 use crate::error::{Error, Result, Side};
 use crate::transport::Link;
-use crate::upload_pack::{explain, object_format, read_v0_refs, value_of};
+use crate::upload_pack::{object_format, read_v0_refs, value_of};
 use crate::wire::refs::{Advertisement, RemoteRef};
 
 /// A connected target.
@@ -38,7 +38,7 @@ impl Target {
                     format,
                 })
             }
-            Err(err) => Err(explain(err, link.last_words()).on(Side::Target)),
+            Err(err) => Err(link.explain(err).on(Side::Target)),
         }
     }
 

@@ -118,6 +118,13 @@ impl Terminal {
         print(&format!("warning: {text}\n"));
     }
 
+    /// Warn about something that a quiet run need not hear.
+    pub fn notice(&self, text: &str) {
+        if self.verbosity.level > 0 {
+            self.warning(text);
+        }
+    }
+
     fn draw(&self, state: &mut State, end: &str) {
         let (passed, count) = state.passed;
         let elapsed = state

@@ -40,7 +40,8 @@ pub async fn connect(url: &RelayUrl, config: &Config) -> Result<Connected> {
 /// # Errors
 /// When it cannot be reached or is no repository.
 pub fn connect_source(address: &Address, version: Protocol) -> Result<Source> {
-    Source::connect(transport::open_upload_pack(address, version)?)
+    let link = transport::open_upload_pack(address, version).map_err(|err| err.on(Side::Source))?;
+    Source::connect(link)
 }
 
 /// Connect to the `receive-pack` at `address`.
@@ -48,7 +49,8 @@ pub fn connect_source(address: &Address, version: Protocol) -> Result<Source> {
 /// # Errors
 /// When it cannot be reached or is no repository.
 pub fn connect_target(address: &Address) -> Result<Target> {
-    Target::connect(transport::open_receive_pack(address)?)
+    let link = transport::open_receive_pack(address).map_err(|err| err.on(Side::Target))?;
+    Target::connect(link)
 }
 
 /// The hash function of the source at `address`, by no more than the first words of a conversation.

@@ -2,9 +2,17 @@
 //!
 //! What a peer says is not looked at here; see [`crate::upload_pack`] and [`crate::receive_pack`].
 
+mod child;
+mod daemon;
+mod failure;
+mod foreign;
+pub mod handover;
 pub mod http;
-pub mod process;
+mod local;
+mod pipe;
 pub mod sideband;
+mod ssh;
+mod stateless;
 pub mod web;
 
 use std::sync::Arc;
@@ -12,9 +20,9 @@ use std::sync::Arc;
 use gix_transport::client::blocking_io::Transport;
 use gix_transport::{Protocol, Service};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::url::Address;
-use process::ProcessLink;
+use pipe::{Opener, PipeLink};
 use web::WebLink;
 
 /// A connection to one service of one peer.
@@ -31,9 +39,15 @@ pub trait Link: Transport + Send {
     /// What went over this link so far.
     fn traffic(&self) -> Traffic;
 
-    /// The words that the other side left outside the protocol (the standard error of a local process).
-    fn last_words(&mut self) -> Option<String> {
-        None
+    /// What the user should be warned about, known before anything was sent.
+    fn notices(&self) -> &[String] {
+        &[]
+    }
+
+    /// `err`, told in the words that the other side left outside the protocol (the standard error of ssh or of a local
+    /// git) where those tell more. The link is at its end then.
+    fn explain(&mut self, err: Error) -> Error {
+        err
     }
 }
 
@@ -68,7 +82,8 @@ pub struct Traffic {
 /// the protocol without a version, v0).
 ///
 /// # Errors
-/// When a local git cannot be started; anything else shows in the handshake.
+/// When the other side cannot be reached, or the program that leads there not be started; anything else shows in the
+/// handshake.
 pub fn open_upload_pack(address: &Address, version: Protocol) -> Result<Box<dyn Link>> {
     open(address, Service::UploadPack, version)
 }
@@ -76,15 +91,22 @@ pub fn open_upload_pack(address: &Address, version: Protocol) -> Result<Box<dyn 
 /// Open a link to the `receive-pack` of the repository at `address`.
 ///
 /// # Errors
-/// When a local git cannot be started; anything else shows in the handshake.
+/// Those of [`open_upload_pack`].
 pub fn open_receive_pack(address: &Address) -> Result<Box<dyn Link>> {
     // Only the first version of the protocol exists for pushes; gix calls it V1.
     open(address, Service::ReceivePack, Protocol::V1)
 }
 
-fn open(address: &Address, service: Service, version: Protocol) -> Result<Box<dyn Link>> {
-    match address {
-        Address::Local(path) => Ok(Box::new(ProcessLink::start(path, service, version)?)),
-        Address::Http(address) => Ok(Box::new(WebLink::new(address, service, version)?)),
-    }
+fn open(address: &Address, service: Service, protocol: Protocol) -> Result<Box<dyn Link>> {
+    // gix calls the plain protocol V1; git speaks version 0 when no version is asked for.
+    let version = if protocol == Protocol::V2 { 2 } else { 0 };
+    let shown = address.to_string();
+    let opener: Opener = match address.clone() {
+        Address::Http(address) => return Ok(Box::new(WebLink::new(&address, service, protocol)?)),
+        Address::Local(address) => Box::new(move || local::open(&address, service, version)),
+        Address::Ssh(address) => Box::new(move || ssh::open(&address, service, version)),
+        Address::Daemon(address) => Box::new(move || daemon::open(&address, service, version)),
+        Address::Helper(address) => Box::new(move || foreign::open(&address, service, version)),
+    };
+    Ok(Box::new(PipeLink::open(opener, shown, service, protocol)?))
 }

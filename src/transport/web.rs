@@ -6,17 +6,17 @@ use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bstr::BStr;
+use bstr::{BStr, ByteSlice};
 use gix_transport::client::blocking_io::http::{self, GetResponse, Http, PostBodyDataKind, PostResponse};
 use gix_transport::client::blocking_io::{RequestWriter, SetServiceResponse, Transport};
 use gix_transport::client::{self, MessageKind, TransportWithoutIO, WriteMode};
 use gix_transport::{Protocol, Service};
 
 use super::http::{
-    AbortHandle, Credentials, Headers, HttpBackend, Options, PostBody, ResponseBody, Stats, UserInfo,
+    AbortHandle, Headers, HttpBackend, Login, Options, PostBody, ResponseBody, Stats, ignored,
 };
 use super::{Cutter, Link, Traffic};
-use crate::error::Result;
+use crate::error::{Result, Side};
 use crate::url::HttpAddress;
 
 /// A link over http or https.
@@ -25,27 +25,30 @@ pub struct WebLink {
     abort: AbortHandle,
     abandoned: Arc<AtomicBool>,
     stats: Stats,
+    notices: Vec<String>,
 }
 
 impl WebLink {
     /// Prepare a link to `service` of the repository at `address`; nothing is sent yet.
     ///
     /// # Errors
-    /// When an option is not valid.
+    /// When a setting is not valid.
     pub fn new(address: &HttpAddress, service: Service, version: Protocol) -> Result<Self> {
-        let log_target = match service {
-            Service::UploadPack => "relay::source",
-            Service::ReceivePack => "relay::target",
+        let (side, log_target) = match service {
+            Service::UploadPack => (Side::Source, "relay::source"),
+            Service::ReceivePack => (Side::Target, "relay::target"),
         };
-        let mut backend = HttpBackend::new(Options {
+        let login = Login::new(
+            side,
+            &address.url.to_bstring().to_str_lossy(),
+            address.userinfo.clone(),
+            |name| std::env::var(name).ok(),
+        );
+        let backend = HttpBackend::new(Options {
             log_target,
-            ..Options::from_env()
-        })?;
-        if let Some((username, Some(password))) = address.userinfo.clone() {
-            let url = address.url.to_bstring().to_string();
-            let known = UserInfo::new(&url, Credentials { username, password });
-            backend = backend.with_authenticate(Box::new(known));
-        }
+            ..Options::new(&address.settings)?
+        })?
+        .with_authenticate(Box::new(login));
         let (abort, stats) = (backend.abort_handle(), backend.stats());
         let abandoned = Arc::new(AtomicBool::new(false));
         let http = Abandonable {
@@ -58,8 +61,21 @@ impl WebLink {
             abort,
             abandoned,
             stats,
+            notices: notices(address, side),
         })
     }
+}
+
+/// What the user should know before anything is sent.
+fn notices(address: &HttpAddress, side: Side) -> Vec<String> {
+    let mut notices = ignored(&address.settings);
+    if address.shows_password {
+        notices.push(format!(
+            "the URL of the {side} has a password in it, which git prints as part of the URL; a credential helper \
+             (gitcredentials(7)) or the name of a configured remote keeps it to itself"
+        ));
+    }
+    notices
 }
 
 impl Link for WebLink {
@@ -80,6 +96,10 @@ impl Link for WebLink {
             bytes_sent: self.stats.bytes_sent(),
             bytes_received: self.stats.bytes_received(),
         }
+    }
+
+    fn notices(&self) -> &[String] {
+        &self.notices
     }
 }
 

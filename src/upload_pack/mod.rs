@@ -53,7 +53,7 @@ impl Source {
                     unfinished: false,
                 })
             }
-            Err(err) => Err(explain(err, link.last_words()).on(Side::Source)),
+            Err(err) => Err(link.explain(err).on(Side::Source)),
         }
     }
 
@@ -184,19 +184,4 @@ pub(crate) fn object_format(capabilities: &Capabilities) -> Result<gix_hash::Kin
 pub(crate) fn value_of(capabilities: &Capabilities, name: &str) -> Option<String> {
     let capability = capabilities.capability(name)?;
     Some(crate::error::printable(capability.value()?))
-}
-
-/// Where a process left words on standard error, they tell more than the broken pipe that we saw.
-pub(crate) fn explain(err: Error, words: Option<String>) -> Error {
-    match words {
-        Some(words) if words.contains("dubious ownership") => Error::new(Kind::Policy, words)
-            .hint("git config --global --add safe.directory <path>")
-            .caused_by(err),
-        // The side is named with its path already.
-        Some(words) => match words.split_once("' ") {
-            Some((path, what)) if path.starts_with('\'') => Error::new(Kind::Peer, what).caused_by(err),
-            _ => Error::new(Kind::Peer, words).caused_by(err),
-        },
-        None => err,
-    }
 }

@@ -111,6 +111,18 @@ impl Git {
         command
     }
 
+    /// `git daemon`, whose children find this git as plain `git`.
+    pub fn daemon(&self) -> Command {
+        let mut command = Command::new(self.inner.exec_path.join("git-daemon"));
+        self.close_in(&mut command);
+        command
+    }
+
+    /// The global configuration that every command of this git reads.
+    pub fn global_config(&self) -> PathBuf {
+        self.inner.home.join("gitconfig")
+    }
+
     /// Any other program in the same environment.
     pub fn program_in(&self, dir: &Path, program: impl AsRef<std::ffi::OsStr>) -> Cmd {
         let mut command = Command::new(program);
@@ -143,7 +155,7 @@ impl Git {
     }
 
     /// The helper under test first, then this git, then the rest of the system.
-    fn path(&self) -> std::ffi::OsString {
+    pub fn path(&self) -> std::ffi::OsString {
         let helper = Path::new(env!("CARGO_BIN_EXE_git-remote-relay"));
         let dirs = [
             helper.parent().unwrap(),

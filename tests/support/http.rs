@@ -24,6 +24,8 @@ pub struct Options {
     pub config: Vec<(&'static str, String)>,
     /// User and password that every request needs.
     pub auth: Option<(&'static str, &'static str)>,
+    /// Paths that need an `Authorization` header of just this value: where they start, the value.
+    pub locks: Vec<(&'static str, String)>,
     /// Fixed answers for requests whose `METHOD path?query` starts so.
     pub answers: Vec<Answer>,
     /// Requests whose path starts with the first are sent on to the same with the second in its place.
@@ -266,13 +268,21 @@ impl Shared {
                 return Some(answer);
             }
         }
-        let (user, password) = self.options.auth?;
-        let wanted = format!("Basic {}", base64(format!("{user}:{password}").as_bytes()));
+        let wanted = match self
+            .options
+            .locks
+            .iter()
+            .find(|(start, _)| path.starts_with(start))
+        {
+            Some((_, wanted)) => wanted.clone(),
+            None => self.options.auth.map(|(user, password)| basic(user, password))?,
+        };
         if head.get("authorization") == Some(&wanted) {
             return None;
         }
         let mut answer = Answer::new("", 401);
-        let challenge = "Basic realm=\"test\"".to_owned();
+        let scheme = wanted.split(' ').next().unwrap_or_default();
+        let challenge = format!("{scheme} realm=\"test\"");
         answer.headers.push(("WWW-Authenticate".to_owned(), challenge));
         Some(answer)
     }
@@ -362,6 +372,11 @@ impl Shared {
             self.note(entry, |request| request.received += size as u64);
         }
     }
+}
+
+/// The value of an `Authorization` header.
+pub fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", base64(format!("{user}:{password}").as_bytes()))
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -13,6 +13,7 @@
 #![allow(clippy::print_stderr, reason = "libtest shows it when a test fails")]
 
 pub mod cgi;
+pub mod daemon;
 pub mod faults;
 pub mod git;
 pub mod history;
@@ -20,18 +21,23 @@ pub mod http;
 pub mod http1;
 pub mod pair;
 pub mod process;
+pub mod reading;
 pub mod relay;
 pub mod repo;
 pub mod rewrite;
 pub mod scenes;
 pub mod scripted;
 pub mod snapshot;
+pub mod ssh;
 
+pub use daemon::Daemon;
 pub use faults::{Fault, Proxy};
 pub use git::{Git, gits};
 pub use history::Import;
 pub use http::{Options, Server};
 pub use pair::Pair;
 pub use process::Output;
+pub use reading::Readings;
 pub use relay::{relay, relay_in};
 pub use repo::{Repo, World};
+pub use ssh::Sshd;

@@ -1,13 +1,13 @@
-//! Builds the ureq agent: connection layers, proxy, time-outs, certificates.
+//! Builds the ureq agent: connection layers, proxy, time-outs, TLS.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use ureq::config::Config;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
 use ureq::{Agent, Proxy, ProxyProtocol};
 
+use super::certificates;
 use super::connect::{Names, Tcp};
 use super::early::Watch;
 use super::link::Link;
@@ -39,15 +39,18 @@ pub(super) fn build(options: &Options, link: &Arc<Link>, https: bool) -> Result<
         .build();
     Ok(Agent::with_parts(
         config.clone(),
-        layers(&config, link),
+        layers(&config, options, link),
         Names::default(),
     ))
 }
 
 /// The layers that ureq has by default, with ours at both ends.
-fn layers(config: &Config, link: &Arc<Link>) -> impl Connector {
+fn layers(config: &Config, options: &Options, link: &Arc<Link>) -> impl Connector {
     ().chain(ConnectProxyConnector::default())
-        .chain(Tcp(link.clone()))
+        .chain(Tcp {
+            link: link.clone(),
+            low_speed: options.low_speed,
+        })
         .chain(RustlsConnector::default())
         .chain(Watch {
             link: link.clone(),
@@ -57,7 +60,8 @@ fn layers(config: &Config, link: &Arc<Link>) -> impl Connector {
 
 /// The proxy for a URL, chosen as curl does for git: `http.proxy`, else the environment.
 fn proxy(options: &Options, https: bool, var: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>> {
-    let Some(url) = options.proxy.clone().or_else(|| proxy_from_env(https, &var)) else {
+    let configured = options.proxy.as_ref().map(|proxy| proxy.0.clone());
+    let Some(url) = configured.or_else(|| proxy_from_env(https, &var)) else {
         return Ok(None);
     };
     if url.is_empty() {
@@ -105,42 +109,24 @@ fn proxy_from_env(https: bool, var: impl Fn(&str) -> Option<String>) -> Option<S
 
 fn tls(options: &Options, load: bool) -> Result<TlsConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = TlsConfig::builder()
+    let mut builder = TlsConfig::builder()
         .provider(TlsProvider::Rustls)
         .unversioned_rustls_crypto_provider(provider)
         .disable_verification(!options.ssl_verify);
-    let roots = if load && options.ssl_verify {
-        roots(options.ca_info.as_deref())?
-    } else {
-        Vec::new()
-    };
-    Ok(builder.root_certs(RootCerts::Specific(Arc::new(roots))).build())
-}
-
-/// The certificates to trust: those in `ca_info`, else the system's (`SSL_CERT_FILE`, `SSL_CERT_DIR`).
-fn roots(ca_info: Option<&Path>) -> Result<Vec<Certificate<'static>>> {
-    let found = match ca_info {
-        Some(file) => rustls_native_certs::load_certs_from_paths(Some(file), None),
-        None => rustls_native_certs::load_native_certs(),
-    };
-    if found.certs.is_empty() {
-        let place = ca_info.map_or("the system's store".into(), |file| file.display().to_string());
-        let mut err = Error::new(Kind::Config, format!("found no certificates to trust in {place}"))
-            .hint("set GIT_SSL_CAINFO or SSL_CERT_FILE to a PEM file");
-        if let Some(first) = found.errors.into_iter().next() {
-            err = err.caused_by(first);
-        }
-        return Err(err);
+    let mut roots = Vec::new();
+    if load && options.ssl_verify {
+        roots = certificates::roots(options.ca_info.as_deref(), options.ca_path.as_deref())?;
     }
-    Ok(found
-        .certs
-        .iter()
-        .map(|cert| Certificate::from_der(cert).to_owned())
-        .collect())
+    if load && let Some(cert) = &options.client_cert {
+        let key = options.client_key.as_ref().unwrap_or(cert);
+        builder = builder.client_cert(Some(certificates::client(cert, key)?));
+    }
+    Ok(builder.root_certs(RootCerts::Specific(Arc::new(roots))).build())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::Secret;
     use super::*;
 
     fn chosen(options: &Options, https: bool, vars: &[(&str, &str)]) -> Option<String> {
@@ -164,7 +150,7 @@ mod tests {
         assert_eq!(chosen(&options, true, &vars).as_deref(), Some("c"));
         assert_eq!(chosen(&options, true, &vars[..2]), None);
         let set = |proxy: &str| Options {
-            proxy: Some(proxy.into()),
+            proxy: Some(Secret(proxy.into())),
             ..Options::default()
         };
         assert_eq!(
@@ -177,7 +163,7 @@ mod tests {
     #[test]
     fn exceptions_hold_for_a_configured_proxy_too() {
         let options = Options {
-            proxy: Some("http://p:3128".into()),
+            proxy: Some(Secret("http://p:3128".into())),
             ..Options::default()
         };
         let var = |name: &str| (name == "no_proxy").then(|| "localhost, .corp.example".to_owned());
@@ -190,7 +176,7 @@ mod tests {
     #[test]
     fn proxies_that_we_cannot_use_are_refused() {
         let options = Options {
-            proxy: Some("socks5://p:1080".into()),
+            proxy: Some(Secret("socks5://p:1080".into())),
             ..Options::default()
         };
         let err = proxy(&options, true, |_| None).unwrap_err();

@@ -3,28 +3,40 @@
 use super::url::Origin;
 use crate::error::Result;
 
-/// A user name and password for HTTP Basic authentication (RFC 7617).
+/// What is sent to a server that wants to know who we are.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The user name; it has no colon.
-    pub username: String,
-    /// The password or token.
-    pub password: String,
+pub enum Credentials {
+    /// A user name (without colon) and a password or token, for HTTP Basic authentication (RFC 7617).
+    Basic {
+        /// The user name.
+        username: String,
+        /// The password or token.
+        password: String,
+    },
+    /// Credentials of any other scheme (RFC 9110, 11.4), such as `Bearer` (RFC 6750).
+    Scheme {
+        /// The name of the scheme.
+        name: String,
+        /// What follows it.
+        value: String,
+    },
 }
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").finish_non_exhaustive()
+        f.write_str("Credentials")
     }
 }
 
 impl Credentials {
     /// The value of an `Authorization` header.
-    pub(super) fn basic(&self) -> String {
-        format!(
-            "Basic {}",
-            base64(format!("{}:{}", self.username, self.password).as_bytes())
-        )
+    pub(super) fn header(&self) -> String {
+        match self {
+            Credentials::Basic { username, password } => {
+                format!("Basic {}", base64(format!("{username}:{password}").as_bytes()))
+            }
+            Credentials::Scheme { name, value } => format!("{name} {value}"),
+        }
     }
 }
 
@@ -32,8 +44,11 @@ impl Credentials {
 ///
 /// The URL is that of the repository without userinfo, after redirects. Each method may talk to the user.
 pub trait Authenticate: Send {
-    /// Credentials for `url`; `www_authenticate` are the values of the server's headers, in order. `None` if there
-    /// are none to be had.
+    /// Credentials for `url` that were not refused yet; `www_authenticate` are the values of the server's headers, in
+    /// order. `None` if there are none to be had.
+    ///
+    /// # Errors
+    /// When asking for them fails.
     fn credentials(&mut self, url: &str, www_authenticate: &[String]) -> Result<Option<Credentials>>;
 
     /// The server took `credentials`.
@@ -41,37 +56,11 @@ pub trait Authenticate: Send {
 
     /// The server refused `credentials`.
     fn reject(&mut self, url: &str, credentials: &Credentials);
-}
 
-/// The credentials that stood in a URL: given once, and only to the host (scheme, port) they stood in front of.
-#[derive(Debug)]
-pub struct UserInfo {
-    origin: Option<Origin>,
-    credentials: Option<Credentials>,
-}
-
-impl UserInfo {
-    /// `credentials` are for the server of `url`.
-    pub fn new(url: &str, credentials: Credentials) -> Self {
-        UserInfo {
-            origin: Origin::of(url),
-            credentials: Some(credentials),
-        }
+    /// What the user can do when there are no (more) credentials.
+    fn hint(&self) -> Option<String> {
+        None
     }
-}
-
-impl Authenticate for UserInfo {
-    fn credentials(&mut self, url: &str, _www_authenticate: &[String]) -> Result<Option<Credentials>> {
-        let allowed = match (&self.origin, Origin::of(url)) {
-            (Some(ours), Some(theirs)) => ours.covers(&theirs),
-            _ => false,
-        };
-        Ok(if allowed { self.credentials.take() } else { None })
-    }
-
-    fn approve(&mut self, _url: &str, _credentials: &Credentials) {}
-
-    fn reject(&mut self, _url: &str, _credentials: &Credentials) {}
 }
 
 /// What is known about authentication so far.
@@ -79,6 +68,8 @@ impl Authenticate for UserInfo {
 pub(super) struct Auth {
     pub(super) source: Option<Box<dyn Authenticate>>,
     known: Option<Known>,
+    /// What the server refused last. Sending it again could lock the account.
+    refused: Option<Credentials>,
     /// Where the first request went: extra headers are for this server alone.
     home: Option<Origin>,
 }
@@ -102,6 +93,11 @@ impl Auth {
         self.home.get_or_insert_with(|| here.clone()).covers(&here)
     }
 
+    /// See [`Authenticate::hint`].
+    pub(super) fn hint(&self) -> Option<String> {
+        self.source.as_ref()?.hint()
+    }
+
     /// The credentials to send to `url` without being asked.
     pub(super) fn known(&self, url: &str) -> Option<Credentials> {
         let known = self.known.as_ref()?;
@@ -114,7 +110,8 @@ impl Auth {
         let (Some(source), Some(origin)) = (&mut self.source, Origin::of(base)) else {
             return Ok(None);
         };
-        let Some(credentials) = source.credentials(base, www_authenticate)? else {
+        let found = source.credentials(base, www_authenticate)?;
+        let Some(credentials) = found.filter(|found| Some(found) != self.refused.as_ref()) else {
             return Ok(None);
         };
         self.known = Some(Known {
@@ -137,21 +134,23 @@ impl Auth {
 
     /// A request with the known credentials was answered by 401.
     pub(super) fn refused(&mut self, base: &str) {
-        if let Some(known) = self.known.take()
+        let known = self.known.take();
+        if let Some(known) = known
             && let Some(source) = &mut self.source
         {
             source.reject(base, &known.credentials);
+            self.refused = Some(known.credentials);
         }
     }
 }
 
-/// Whether one of the challenges is for Basic authentication. Several challenges may share a header (RFC 9110, 11.6.1).
-pub(super) fn offers_basic(www_authenticate: &[String]) -> bool {
+/// Whether one of the challenges is for `scheme`. Several challenges may share a header (RFC 9110, 11.6.1).
+pub(super) fn offers(scheme: &str, www_authenticate: &[String]) -> bool {
     www_authenticate
         .iter()
         .flat_map(|value| value.split(','))
         .filter_map(|part| part.split_whitespace().next())
-        .any(|word| word.eq_ignore_ascii_case("basic"))
+        .any(|word| word.eq_ignore_ascii_case(scheme))
 }
 
 /// Standard base64 with padding (RFC 4648).
@@ -192,8 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn basic_is_found_among_other_challenges() {
-        let offers = |value: &str| offers_basic(&[value.to_owned()]);
+    fn schemes_are_found_among_other_challenges() {
+        let offers = |value: &str| offers("basic", &[value.to_owned()]);
         assert!(offers("Basic realm=\"git\""));
         assert!(offers("Bearer realm=\"x\", basic realm=\"y\""));
         assert!(!offers("Bearer realm=\"basic\""));
@@ -201,24 +200,8 @@ mod tests {
     }
 
     #[test]
-    fn userinfo_is_given_once_and_only_to_its_own_server() {
-        let mut info = UserInfo::new(
-            "https://example.com/a.git",
-            Credentials {
-                username: "u".into(),
-                password: "p".into(),
-            },
-        );
-        let mut ask = |url| info.credentials(url, &[]).unwrap().is_some();
-        assert!(!ask("https://evil.example/a.git"));
-        assert!(!ask("http://example.com/a.git"));
-        assert!(ask("https://example.com/b.git"));
-        assert!(!ask("https://example.com/b.git"));
-    }
-
-    #[test]
     fn secrets_stay_out_of_debug_output() {
-        let secret = Credentials {
+        let secret = Credentials::Basic {
             username: "u".into(),
             password: "hunter2".into(),
         };

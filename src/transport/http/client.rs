@@ -10,8 +10,9 @@ use ureq::http::header::{self, HeaderName, HeaderValue};
 use ureq::http::{Method, Request, Response};
 use ureq::{Agent, SendBody};
 
-use super::auth::{Auth, Credentials, offers_basic};
-use super::head::{challenges, content_type, head_lines, location, parse_header, shown};
+use super::auth::{Auth, Credentials};
+use super::cookies::Cookies;
+use super::head::{challenges, content_type, head_lines, location, secret_header, shown};
 use super::link::{Link, lock};
 use super::options::Options;
 use super::response::{Answer, Body};
@@ -22,6 +23,8 @@ use crate::error::{Error, Kind, Result};
 
 /// As many redirects as we follow; git leaves it to curl, which allows many more than anyone needs.
 const MAX_REDIRECTS: usize = 5;
+/// More credentials than this are not tried for one request.
+const MAX_CREDENTIALS: usize = 6;
 /// Git compresses longer requests for a fetch (`rpc_service()` in git's `remote-curl.c`).
 const GZIP_OVER: usize = 1024;
 /// A refusal that is longer costs a connection, not the time to read it.
@@ -51,6 +54,7 @@ enum Payload<'a> {
 pub(super) struct Client {
     options: Options,
     extra: Vec<(HeaderName, HeaderValue)>,
+    cookies: Cookies,
     pub(super) link: Arc<Link>,
     pub(super) auth: Mutex<Auth>,
     /// Whether the agent is for https, and the agent.
@@ -62,12 +66,15 @@ impl Client {
     pub(super) fn new(options: Options) -> Result<Self> {
         let extra = options
             .extra_headers
+            .0
             .iter()
-            .map(|line| parse_header(line))
+            .map(|line| secret_header(line))
             .collect::<Result<_>>()?;
+        let cookies = options.cookie_file.as_deref().map(Cookies::read).transpose()?;
         Ok(Client {
             options,
             extra,
+            cookies: cookies.unwrap_or_default(),
             link: Arc::default(),
             auth: Mutex::default(),
             agent: Mutex::default(),
@@ -113,7 +120,8 @@ impl Client {
         let mut moved = None;
         for _ in 0..=MAX_REDIRECTS {
             let response = self.with_auth(&request, &[])?;
-            let Some(location) = location(&response, &request.url) else {
+            let redirect = location(&response, &request.url).filter(|_| self.options.follow_redirects);
+            let Some(location) = redirect else {
                 return Ok((self.accept(&request, response)?, moved));
             };
             let base = url::redirected_base(&request.url, &location, &tail)?;
@@ -172,39 +180,36 @@ impl Client {
             Method::GET => Payload::None,
             _ => Payload::Bytes(body),
         };
-        let known = lock(&self.auth).known(&request.url);
-        let response = self.once(request, payload(), known.as_ref())?;
-        if response.status() != 401 {
-            if known.is_some() && response.status().is_success() {
-                lock(&self.auth).accepted(&request.base);
+        let mut credentials = lock(&self.auth).known(&request.url);
+        for _ in 0..MAX_CREDENTIALS {
+            let response = self.once(request, payload(), credentials.as_ref())?;
+            if response.status() != 401 {
+                if credentials.is_some() && response.status().is_success() {
+                    lock(&self.auth).accepted(&request.base);
+                }
+                return Ok(response);
             }
-            return Ok(response);
+            let authenticated = credentials.is_some() || self.brings_authorization(request);
+            if credentials.is_some() {
+                lock(&self.auth).refused(&request.base);
+            }
+            // What the user configured as a header goes before anything that we could find.
+            credentials = match self.brings_authorization(request) {
+                true => None,
+                false => lock(&self.auth).ask(&request.base, &challenges(response.headers()))?,
+            };
+            if credentials.is_none() {
+                return Err(self.unauthorized(request, response, authenticated));
+            }
+            self.drain(response, &request.url);
         }
-        let challenges = challenges(response.headers());
-        let authenticated = known.is_some() || self.brings_authorization(request);
-        if authenticated || !offers_basic(&challenges) {
-            return Err(self.unauthorized(request, response, authenticated));
-        }
-        let Some(credentials) = lock(&self.auth).ask(&request.base, &challenges)? else {
-            return Err(self.unauthorized(request, response, false));
-        };
-        self.drain(response, &request.url);
-        let response = self.once(request, payload(), Some(&credentials))?;
-        if response.status() == 401 {
-            return Err(self.unauthorized(request, response, true));
-        }
-        if response.status().is_success() {
-            lock(&self.auth).accepted(&request.base);
-        }
-        Ok(response)
+        Err(Error::new(Kind::Auth, "authentication failed"))
     }
 
     fn unauthorized(&self, request: &Prepared, response: Response<ureq::Body>, authenticated: bool) -> Error {
-        if authenticated {
-            lock(&self.auth).refused(&request.base);
-        }
+        let hint = lock(&self.auth).hint();
         match self.accept_as(request, response, authenticated) {
-            Err(err) => err,
+            Err(err) => hint.into_iter().fold(err, Error::hint),
             Ok(_) => super::response::internal("a 401 was taken for a success"),
         }
     }
@@ -224,7 +229,7 @@ impl Client {
             // As curl does. The server closed an idle connection, it has not seen the request.
             Err(err)
                 if stale
-                    && hung_up(&err)
+                    && status::hung_up(&err)
                     && !matches!(payload, Payload::Stream(_))
                     && !self.link.aborted() =>
             {
@@ -283,10 +288,16 @@ impl Client {
         if lock(&self.auth).at_home(&request.url) {
             headers.extend(self.extra.iter().cloned());
         }
+        if let Some(value) = self.cookies.for_url(&request.url)
+            && let Ok(mut value) = HeaderValue::try_from(value)
+        {
+            value.set_sensitive(true);
+            headers.push((header::COOKIE, value));
+        }
         // What the user configured goes before what we found.
         if !self.brings_authorization(request)
             && let Some(mut value) =
-                credentials.and_then(|credentials| HeaderValue::try_from(credentials.basic()).ok())
+                credentials.and_then(|credentials| HeaderValue::try_from(credentials.header()).ok())
         {
             value.set_sensitive(true);
             headers.push((header::AUTHORIZATION, value));
@@ -380,12 +391,4 @@ fn gzip(bytes: &[u8]) -> Result<Vec<u8>, ureq::Error> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes)?;
     Ok(encoder.finish()?)
-}
-
-fn hung_up(err: &ureq::Error) -> bool {
-    use std::io::ErrorKind;
-    matches!(err, ureq::Error::Io(err) if matches!(
-        err.kind(),
-        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe
-    ))
 }

@@ -13,6 +13,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::link::{Link, is_quiet};
+use super::speed::Speed;
 use super::upload::aborted;
 use crate::error::{Error, Kind};
 
@@ -46,7 +47,10 @@ impl Resolver for Names {
 
 /// Opens TCP connections, unless a proxy has already made one.
 #[derive(Debug)]
-pub(super) struct Tcp(pub(super) Arc<Link>);
+pub(super) struct Tcp {
+    pub(super) link: Arc<Link>,
+    pub(super) low_speed: Option<(u64, Duration)>,
+}
 
 impl<In: Transport> Connector<In> for Tcp {
     type Out = Either<In, Socket>;
@@ -61,17 +65,18 @@ impl<In: Transport> Connector<In> for Tcp {
         }
         let stream = open(details)?;
         stream.set_nodelay(true)?;
-        self.0.count_connect();
+        self.link.count_connect();
         let config = details.config;
         let socket = Socket {
             stream: Arc::new(stream),
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
-            link: self.0.clone(),
+            link: self.link.clone(),
+            speed: Speed::new(self.low_speed),
             read_timeout: None,
             write_timeout: None,
         };
-        self.0.use_socket(&socket.stream);
-        if self.0.aborted() {
+        self.link.use_socket(&socket.stream);
+        if self.link.aborted() {
             return Err(ureq::Error::Io(aborted().into()));
         }
         Ok(Some(Either::B(socket)))
@@ -128,6 +133,7 @@ pub(super) struct Socket {
     stream: Arc<TcpStream>,
     buffers: LazyBuffers,
     link: Arc<Link>,
+    speed: Speed,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
 }
@@ -147,6 +153,16 @@ impl Socket {
             self.read_timeout = timeout;
         }
         Ok(())
+    }
+
+    /// Read what is there, without waiting.
+    fn look(&mut self) -> Result<bool, ureq::Error> {
+        self.stream.set_nonblocking(true)?;
+        let result = (&*self.stream).read(self.buffers.input_append_buf());
+        self.stream.set_nonblocking(false)?;
+        let n = result?;
+        self.buffers.input_appended(n);
+        Ok(n > 0)
     }
 
     /// Whether a write that failed with `err` may simply be tried again.
@@ -199,6 +215,7 @@ impl Transport for Socket {
                 Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
                 Ok(n) => {
                     sent += n;
+                    self.speed.note(progress.elapsed(), n)?;
                     progress = Instant::now();
                 }
                 Err(err) => {
@@ -213,30 +230,33 @@ impl Transport for Socket {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let limit = timeout.for_read();
-        let probing = self.link.probing();
-        if probing {
-            self.stream.set_nonblocking(true)?;
-        } else {
-            self.set_read_timeout(limit.not_zero().map(|limit| *limit))?;
+        if self.link.probing() {
+            return self.look();
         }
-        let result = loop {
+        let started = Instant::now();
+        loop {
+            let left = limit
+                .not_zero()
+                .map(|limit| limit.saturating_sub(started.elapsed()));
+            let patience = [left, self.speed.patience()].into_iter().flatten().min();
+            // A socket takes no time-out of nothing.
+            self.set_read_timeout(patience.map(|patience| patience.max(Duration::from_millis(1))))?;
+            let asked = Instant::now();
             match (&*self.stream).read(self.buffers.input_append_buf()) {
+                Ok(n) => {
+                    self.buffers.input_appended(n);
+                    self.speed.note(asked.elapsed(), n)?;
+                    return Ok(n > 0);
+                }
                 Err(err) if err.kind() == ErrorKind::Interrupted => {}
-                result => break result,
+                Err(err) if matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    self.speed.note(asked.elapsed(), 0)?;
+                    if limit.not_zero().is_some_and(|limit| started.elapsed() >= *limit) {
+                        return Err(ureq::Error::Timeout(limit.reason));
+                    }
+                }
+                Err(err) => return Err(err.into()),
             }
-        };
-        if probing {
-            self.stream.set_nonblocking(false)?;
-        }
-        match result {
-            Ok(n) => {
-                self.buffers.input_appended(n);
-                Ok(n > 0)
-            }
-            Err(err) if !probing && matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                Err(ureq::Error::Timeout(limit.reason))
-            }
-            Err(err) => Err(err.into()),
         }
     }
 
@@ -259,6 +279,7 @@ mod tests {
             stream: Arc::new(stream),
             buffers: LazyBuffers::new(1024, 1024),
             link: link.clone(),
+            speed: Speed::new(None),
             read_timeout: None,
             write_timeout: None,
         };

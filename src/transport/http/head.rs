@@ -21,6 +21,13 @@ pub(super) fn parse_header(line: &str) -> Result<(HeaderName, HeaderValue)> {
     ))
 }
 
+/// A header of the user's, which may well be a secret.
+pub(super) fn secret_header(line: &str) -> Result<(HeaderName, HeaderValue)> {
+    let (name, mut value) = parse_header(line)?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
 /// A URL (or other text of a server) for a log or a message.
 pub(super) fn shown(text: &str) -> String {
     crate::error::printable(url::without_userinfo(text).as_bytes())

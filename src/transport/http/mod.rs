@@ -10,13 +10,18 @@
 
 mod agent;
 mod auth;
+mod certificates;
 mod client;
 mod connect;
+mod cookies;
 mod early;
 mod head;
 mod link;
+mod login;
+mod netrc;
 mod options;
 mod response;
+mod speed;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -30,9 +35,10 @@ use gix_transport::client::blocking_io::http::{GetResponse, Http, PostBodyDataKi
 use ureq::http::Method;
 use ureq::http::header::{self, HeaderName, HeaderValue};
 
-pub use self::auth::{Authenticate, Credentials, UserInfo};
+pub use self::auth::{Authenticate, Credentials};
 pub use self::link::{AbortHandle, Stats};
-pub use self::options::Options;
+pub use self::login::Login;
+pub use self::options::{Options, Secret, Secrets, ignored};
 pub use self::response::{Headers, ResponseBody};
 pub use self::upload::PostBody;
 

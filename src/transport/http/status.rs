@@ -57,6 +57,15 @@ pub(super) fn from_ureq(err: ureq::Error, host: &str) -> Error {
     }
 }
 
+/// Whether the connection ended before a response began.
+pub(super) fn hung_up(err: &ureq::Error) -> bool {
+    use io::ErrorKind;
+    matches!(err, ureq::Error::Io(err) if matches!(
+        err.kind(),
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe
+    ))
+}
+
 fn from_io(err: io::Error, host: &str) -> Error {
     if let Some(tls) = err
         .get_ref()
@@ -159,7 +168,7 @@ impl Refusal {
             .iter()
             .filter_map(|value| value.split_whitespace().next())
             .collect();
-        if schemes.is_empty() || super::auth::offers_basic(&self.www_authenticate) {
+        if schemes.is_empty() || super::auth::offers("basic", &self.www_authenticate) {
             return "authentication required".into();
         }
         let schemes = printable(schemes.join(", ").as_bytes());

@@ -76,6 +76,24 @@ pub(super) fn host(url: &str) -> String {
     })
 }
 
+/// The host of `url` without its port, and without the brackets of an IPv6 address.
+pub(super) fn host_name(url: &str) -> Option<&str> {
+    let (_, authority, _) = split(url)?;
+    let host = authority.rsplit('@').next()?;
+    match host.strip_prefix('[') {
+        Some(address) => address.split(']').next(),
+        None => host.split(':').next(),
+    }
+}
+
+/// The path of `url` and what follows it; `/` if there is none.
+pub(super) fn path(url: &str) -> &str {
+    match split(url) {
+        Some((_, _, rest)) if rest.starts_with('/') => rest,
+        _ => "/",
+    }
+}
+
 /// Where `location` leads when it was found at `url` (RFC 3986, 5.2, without dot segments). No userinfo, no fragment.
 pub(super) fn resolve(url: &str, location: &str) -> Option<String> {
     let location = location.split('#').next()?.trim();
@@ -140,6 +158,8 @@ mod tests {
         assert_eq!(without_userinfo("https://u:p@h:1/a@b"), "https://h:1/a@b");
         assert_eq!(without_userinfo("https://h?@x"), "https://h?@x");
         assert_eq!(host("http://u:p@h:81/x"), "h:81");
+        assert_eq!(host_name("http://u:p@h:81/x"), Some("h"));
+        assert_eq!(host_name("http://[::1]:81/x"), Some("::1"));
     }
 
     #[test]

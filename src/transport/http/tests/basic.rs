@@ -250,7 +250,7 @@ fn a_proxy_makes_a_tunnel_or_wants_a_password() {
     ]);
     for expected in [None, Some(Kind::Auth)] {
         let mut http = HttpBackend::new(Options {
-            proxy: Some(format!("http://u:p@127.0.0.1:{}", proxy.port)),
+            proxy: Some(Secret(format!("http://u:p@127.0.0.1:{}", proxy.port))),
             ..options()
         })
         .unwrap();
@@ -259,4 +259,41 @@ fn a_proxy_makes_a_tunnel_or_wants_a_password() {
         assert_eq!(result.as_ref().err().map(Error::kind), expected, "{result:?}");
     }
     proxy.done();
+}
+
+#[test]
+fn a_server_that_is_too_slow_is_given_up() {
+    let server = Server::once(|peer| {
+        peer.head();
+        peer.stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\n").unwrap();
+        // Until the client goes away.
+        let _ = peer.stream.read_to_end(&mut Vec::new());
+    });
+    let mut http = HttpBackend::new(Options {
+        low_speed: Some((1000, std::time::Duration::from_secs(1))),
+        ..options()
+    })
+    .unwrap();
+    let err = discover(&mut http, &server.url("/r")).err().unwrap();
+    assert_eq!(err.kind(), crate::error::Kind::Timeout);
+    assert_eq!(err.message(), "less than 1000 bytes a second for 1 seconds");
+    drop(http);
+    server.done();
+}
+
+#[test]
+fn cookies_of_the_user_are_sent() {
+    let server = Server::once(|peer| {
+        assert_eq!(header(&peer.head(), "cookie"), Some("o=git-me"));
+        peer.respond("200 OK", &[&format!("Content-Type: {ADVERTISEMENT}")], b"0000");
+    });
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "127.0.0.1\tFALSE\t/\tFALSE\t0\to\tgit-me").unwrap();
+    let mut http = HttpBackend::new(Options {
+        cookie_file: Some(file.path().into()),
+        ..options()
+    })
+    .unwrap();
+    read(discover(&mut http, &server.url("/r")).unwrap()).unwrap();
+    server.done();
 }

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 
 use gix_transport::client::blocking_io::http::{GetResponse, Http, PostBodyDataKind, PostResponse};
 
-use super::{Headers, HttpBackend, Options, PostBody, ResponseBody};
+use super::{Headers, HttpBackend, Options, PostBody, ResponseBody, Secret};
 use crate::error::Error;
 
 const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
@@ -19,7 +19,7 @@ const TAIL: &str = "/info/refs?service=git-upload-pack";
 fn options() -> Options {
     Options {
         // Whatever proxy the environment names is not for loopback.
-        proxy: Some(String::new()),
+        proxy: Some(Secret::default()),
         connect_timeout: std::time::Duration::from_secs(5),
         stall_timeout: Some(std::time::Duration::from_secs(10)),
         ..Options::default()

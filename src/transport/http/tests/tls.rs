@@ -1,13 +1,16 @@
 //! The same over TLS: certificates, and uploads among session tickets.
 //!
-//! `ca.pem` signed `localhost.der` (for the name `localhost` alone); both are good until 2126. The key is no secret.
+//! `ca.pem` signed `localhost.der` (for the name `localhost` alone); both are good until 2126. `client-ca.pem` signed
+//! `client.pem`. The keys are no secret.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use gix_transport::client::blocking_io::http::PostBodyDataKind::Unbounded;
 use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
 
 use super::server::{Peer, Script, Server};
 use super::*;
@@ -16,13 +19,27 @@ use crate::error::Kind;
 const RESULT: &str = "Content-Type: application/x-git-receive-pack-result";
 
 fn server(script: impl FnOnce(&mut Peer) + Send + 'static) -> Server {
+    server_that_asks(false, script)
+}
+
+/// A server that may want a certificate from its client, too.
+fn server_that_asks(asks: bool, script: impl FnOnce(&mut Peer) + Send + 'static) -> Server {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    let ca = CertificateDer::from_pem_slice(include_bytes!("client-ca.pem")).unwrap();
+    roots.add(ca).unwrap();
+    let verifier = match asks {
+        false => WebPkiClientVerifier::no_client_auth(),
+        true => WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+            .build()
+            .unwrap(),
+    };
     let certificate = CertificateDer::from(&include_bytes!("localhost.der")[..]);
     let key = PrivatePkcs8KeyDer::from(&include_bytes!("localhost-key.der")[..]);
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier)
         .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key))
         .unwrap();
     Server::start_with(Some(Arc::new(config)), vec![Box::new(script) as Script])
@@ -116,6 +133,40 @@ fn pem(der: &[u8]) -> String {
         out.push('\n');
     }
     out + "-----END CERTIFICATE-----\n"
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_a_server_that_asks() {
+    let file = |name: &str| {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("src/transport/http/tests")
+            .join(name)
+    };
+    let (cert, key) = (file("client.pem"), file("client-key.pem"));
+    let known = Options {
+        client_cert: Some(cert.clone()),
+        client_key: Some(key),
+        ..trusting()
+    };
+    let server = server_that_asks(true, advertise);
+    let mut http = HttpBackend::new(known).unwrap();
+    read(discover(&mut http, &url(&server, "localhost")).unwrap()).unwrap();
+    server.done();
+
+    let server = server_that_asks(true, |peer| assert_eq!(peer.head(), ""));
+    let mut http = HttpBackend::new(trusting()).unwrap();
+    assert!(discover(&mut http, &url(&server, "localhost")).is_err());
+    server.done();
+
+    // Without http.sslKey the key must be in the same file.
+    let keyless = Options {
+        client_cert: Some(cert.clone()),
+        ..trusting()
+    };
+    let mut http = HttpBackend::new(keyless).unwrap();
+    let err = discover(&mut http, "https://localhost:1/r").err().unwrap();
+    let wanted = format!("found no private key in {}", cert.display());
+    assert_eq!((err.kind(), err.message()), (Kind::Config, wanted.as_str()));
 }
 
 #[test]

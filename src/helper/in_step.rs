@@ -1,0 +1,228 @@
+//! `remote.<name>.relayOnFetch`: whoever reads through this remote first brings the target in step with the source.
+//!
+//! Only creates and fast-forwards, so that a job that merely fetches can never destroy anything.
+
+use std::collections::HashMap;
+
+use bstr::{BStr, BString, ByteSlice};
+use gix_hash::ObjectId;
+use tokio::runtime::Handle;
+
+use crate::error::{Error, Kind, Result, printable};
+use crate::git::Config;
+use crate::plan::Update;
+use crate::plan::selection::{excluded_namespaces, is_excluded};
+use crate::report::{Terminal, Verbosity};
+use crate::session::{self, Connected, Outcome, Policy, RefStatus, Session};
+use crate::strategy::ancestry::KnownParents;
+use crate::url::RelayUrl;
+use crate::wire::refs::{Advertisement, RemoteRef};
+
+/// What is kept in step unless `remote.<name>.relayRefspec` says otherwise.
+const DEFAULT: [&str; 2] = ["refs/heads/*", "refs/tags/*"];
+
+/// Whether reading through `remote` brings the target in step.
+///
+/// # Errors
+/// `Config` when the setting is no boolean.
+pub(super) fn is_wanted(remote: &str, config: &Config) -> Result<bool> {
+    let wanted = config.bool(&format!("remote.{remote}.relayOnFetch"))?;
+    Ok(wanted.unwrap_or(false))
+}
+
+/// Bring the target of `url` in step with the source.
+///
+/// # Errors
+/// When a side cannot be reached, and when a ref of the target could not follow; which, has been said then.
+pub(super) fn bring(remote: &str, url: &RelayUrl, config: &Config, verbosity: Verbosity) -> Result<()> {
+    let specs = refspecs(remote, config)?;
+    let Connected { source, target } = Handle::current().block_on(session::connect(url, config))?;
+    let mut session = Session::new(source?, target?)?;
+    let excluded = excluded_namespaces(config);
+    let updates = updates(
+        &specs,
+        &excluded,
+        session.source.advertisement(),
+        session.target.advertisement(),
+    )?;
+    log::info!(target: "relay::helper", "bringing the target in step, {} refs", updates.len());
+    let terminal = Terminal::new(verbosity);
+    let policy = Policy {
+        progress: verbosity.progress,
+        ..Policy::default()
+    };
+    let outcome = session.run(&updates, &policy, &KnownParents::new(), &terminal)?;
+    terminal.summary(&outcome);
+    judge(&outcome, &terminal)
+}
+
+fn judge(outcome: &Outcome, terminal: &Terminal) -> Result<()> {
+    let mut left = 0;
+    for entry in &outcome.refs {
+        let why = match &entry.status {
+            RefStatus::UpToDate | RefStatus::Done { .. } => continue,
+            RefStatus::Rejected(why) => why.as_str(),
+            RefStatus::Refused(words) => words,
+        };
+        left += 1;
+        terminal.warning(&format!("target: {}: {why}", printable(&entry.target)));
+    }
+    match left {
+        0 => Ok(()),
+        left => {
+            let message =
+                format!("the target is not in step with the source, {left} of its refs cannot follow");
+            Err(Error::new(Kind::Policy, message)
+                .hint("remote.<name>.relayOnFetch creates and fast-forwards only; git push can do more"))
+        }
+    }
+}
+
+/// `<source ref>:<target ref>` in full, each with a `*` or neither: git-push(1), "refspec".
+#[derive(Debug, PartialEq, Eq)]
+struct Refspec {
+    source: BString,
+    target: BString,
+}
+
+fn refspecs(remote: &str, config: &Config) -> Result<Vec<Refspec>> {
+    let key = format!("remote.{remote}.relayRefspec");
+    let configured = config.list(&key);
+    if configured.is_empty() {
+        return DEFAULT
+            .iter()
+            .map(|spec| Refspec::parse(spec.as_bytes().as_bstr(), &key))
+            .collect();
+    }
+    configured
+        .into_iter()
+        .map(|spec| Refspec::parse(spec, &key))
+        .collect()
+}
+
+impl Refspec {
+    fn parse(spec: &BStr, key: &str) -> Result<Self> {
+        let (source, target) = spec.split_once_str(":").unwrap_or((spec, spec));
+        let stars = |name: &[u8]| name.iter().filter(|byte| **byte == b'*').count();
+        let sound = |name: &[u8]| name.starts_with(b"refs/") && stars(name) <= 1;
+        if sound(source) && sound(target) && stars(source) == stars(target) {
+            return Ok(Refspec {
+                source: source.into(),
+                target: target.into(),
+            });
+        }
+        let message = format!("bad value for config '{key}': '{}'", printable(spec));
+        Err(Error::new(Kind::Config, message).hint(
+            "write refs/heads/*:refs/heads/*, with names in full; a '+' is not possible, nothing is overwritten",
+        ))
+    }
+
+    /// Where the source's ref `name` goes, if anywhere.
+    fn map(&self, name: &BStr) -> Option<BString> {
+        let Some((before, after)) = self.source.split_once_str("*") else {
+            return (self.source == name).then(|| self.target.clone());
+        };
+        let middle = name.strip_prefix(before)?.strip_suffix(after)?;
+        Some(self.target.replacen("*", middle, 1).into())
+    }
+}
+
+fn updates(
+    specs: &[Refspec],
+    excluded: &[BString],
+    source: &Advertisement,
+    target: &Advertisement,
+) -> Result<Vec<Update>> {
+    let values: HashMap<&BString, ObjectId> = target.refs.iter().map(|r| (&r.name, r.oid)).collect();
+    let mut followed: HashMap<BString, &BString> = HashMap::new();
+    let mut updates = Vec::new();
+    let of_use = |name: &BString| !is_excluded(excluded, name.as_ref());
+    for entry in source.refs.iter().filter(|entry| of_use(&entry.name)) {
+        let names = specs.iter().filter_map(|spec| spec.map(entry.name.as_ref()));
+        for name in names.filter(of_use) {
+            match followed.insert(name.clone(), &entry.name) {
+                None => updates.push(update(entry, values.get(&name).copied(), name)),
+                Some(other) if *other == entry.name => {}
+                Some(other) => return Err(ambiguous(&name, other, &entry.name)),
+            }
+        }
+    }
+    Ok(updates)
+}
+
+fn update(entry: &RemoteRef, old: Option<ObjectId>, target: BString) -> Update {
+    Update {
+        target,
+        old,
+        new: Some(entry.oid),
+        new_commit: Some(entry.peeled_or_oid()),
+        new_is_commit: true,
+        on_source: true,
+        force: false,
+        lease: None,
+    }
+}
+
+fn ambiguous(name: &BString, one: &BString, two: &BString) -> Error {
+    let (name, one, two) = (printable(name), printable(one), printable(two));
+    Error::new(
+        Kind::Config,
+        format!("'{name}' would follow both '{one}' and '{two}'"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(spec: &str) -> Option<Refspec> {
+        Refspec::parse(spec.into(), "key").ok()
+    }
+
+    fn map(spec: &str, name: &str) -> Option<String> {
+        parse(spec).unwrap().map(name.into()).map(|name| name.to_string())
+    }
+
+    #[test]
+    fn a_star_stands_for_the_same_on_both_sides() {
+        assert_eq!(
+            map("refs/heads/*", "refs/heads/a/b"),
+            Some("refs/heads/a/b".into())
+        );
+        assert_eq!(
+            map("refs/heads/*:refs/x/*", "refs/heads/a"),
+            Some("refs/x/a".into())
+        );
+        assert_eq!(
+            map("refs/heads/r-*-x:refs/y/*", "refs/heads/r-1-x"),
+            Some("refs/y/1".into())
+        );
+        assert_eq!(map("refs/heads/*", "refs/tags/a"), None);
+        assert_eq!(
+            map("refs/heads/a:refs/heads/b", "refs/heads/a"),
+            Some("refs/heads/b".into())
+        );
+        assert_eq!(map("refs/heads/a:refs/heads/b", "refs/heads/ab"), None);
+    }
+
+    #[test]
+    fn what_could_overwrite_or_mislead_is_refused() {
+        for spec in [
+            "+refs/heads/*:refs/heads/*",
+            "main",
+            "refs/heads/*:refs/heads/a",
+            ":refs/heads/a",
+            "^refs/heads/a",
+        ] {
+            assert_eq!(parse(spec), None, "{spec}");
+        }
+    }
+
+    #[test]
+    fn it_is_off_unless_the_remote_says_so() {
+        let config = Config::parse(b"remote.a.relayonfetch\ntrue\0remote.b.relayonfetch\nmaybe\0");
+        assert!(is_wanted("a", &config).unwrap());
+        assert!(!is_wanted("c", &config).unwrap());
+        assert!(is_wanted("b", &config).is_err());
+    }
+}
