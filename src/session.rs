@@ -9,7 +9,7 @@ use bstr::{BStr, BString};
 use gix_hash::ObjectId;
 
 use crate::error::{Error, Kind, Result, Side};
-use crate::plan::{self, Action, Answer, Question, Rejection, Update};
+use crate::plan::{self, Action, Question, Rejection, Update};
 use crate::progress::Progress;
 use crate::pump::Summary;
 use crate::receive_pack::{Command, PushRequest, Target};
@@ -284,8 +284,9 @@ impl Session {
         let answers = ancestry::answer(&mut self.source, &questions, known)?;
         for action in &mut actions {
             if let Action::Ask(question) = action {
-                let unknown = Answer::Unclear("its history is not known".into());
-                *action = plan::settle(answers.get(question).unwrap_or(&unknown));
+                let answer = answers.get(question);
+                let lost = || Error::new(Kind::Internal, "a question about history got no answer");
+                *action = plan::settle(answer.ok_or_else(lost)?);
             }
         }
         Ok(actions)

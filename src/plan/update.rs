@@ -100,8 +100,6 @@ pub enum Answer {
     Diverged,
     /// The source does not know it.
     UnknownOld,
-    /// It cannot be told, for this reason.
-    Unclear(String),
 }
 
 /// Judge `update` as far as that needs no history.
@@ -134,7 +132,6 @@ pub fn settle(answer: &Answer) -> Action {
         Answer::Yes => Action::FastForward,
         Answer::Diverged => Action::Reject(Rejection::NonFastForward),
         Answer::UnknownOld => Action::Reject(Rejection::FetchFirst),
-        Answer::Unclear(why) => Action::Reject(Rejection::Other(why.clone())),
     }
 }
 

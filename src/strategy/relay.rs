@@ -140,7 +140,7 @@ fn send(
             pack: Some(summary),
         });
     }
-    let mut stream = head.chain_bytes(pack);
+    let mut stream = io::Cursor::new(head).chain(pack);
     let mut check = Some(check);
     let mut summary = None;
     let mut pump = |writer: &mut dyn Write| {
@@ -156,15 +156,4 @@ fn send(
         report,
         pack: summary,
     })
-}
-
-/// Puts bytes that were read already in front of the rest.
-trait ChainBytes {
-    fn chain_bytes<R: BufRead>(self, rest: R) -> io::Chain<io::Cursor<Vec<u8>>, R>;
-}
-
-impl ChainBytes for Vec<u8> {
-    fn chain_bytes<R: BufRead>(self, rest: R) -> io::Chain<io::Cursor<Vec<u8>>, R> {
-        io::Cursor::new(self).chain(rest)
-    }
 }

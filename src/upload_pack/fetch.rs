@@ -39,6 +39,7 @@ pub struct FetchRequest {
 }
 
 /// The beginning of an answer; the pack, if there is one, is still to be read.
+#[derive(Default)]
 pub struct FetchResponse<'a> {
     /// The haves that the source knows, as far as it said so.
     pub acknowledged: HashSet<ObjectId>,
@@ -197,11 +198,7 @@ fn read_v2<'a>(
     unfinished: &'a mut bool,
     progress: &'a dyn Progress,
 ) -> Result<FetchResponse<'a>> {
-    let mut response = FetchResponse {
-        acknowledged: HashSet::new(),
-        shallow: Vec::new(),
-        pack: None,
-    };
+    let mut response = FetchResponse::default();
     loop {
         reader.reset(Protocol::V2);
         let Some(header) = read_line(&mut reader)? else {
@@ -235,11 +232,7 @@ fn read_v0<'a>(
     unfinished: &'a mut bool,
     progress: &'a dyn Progress,
 ) -> Result<FetchResponse<'a>> {
-    let mut response = FetchResponse {
-        acknowledged: HashSet::new(),
-        shallow: Vec::new(),
-        pack: None,
-    };
+    let mut response = FetchResponse::default();
     if deepened {
         while let Some(line) = read_line(&mut reader)? {
             response.add(&line)?;
