@@ -143,3 +143,16 @@ fn a_target_that_is_ahead_of_the_clone_is_judged_by_the_source() {
         pair.target.fsck();
     }
 }
+
+/// What cannot be advised does not make a push fail that has happened.
+#[test]
+fn a_setting_that_makes_no_sense_does_not_turn_success_into_failure() {
+    for git in gits() {
+        let pair = Pair::new(git);
+        scenes::behind(&pair);
+        let clone = ordinary_clone(git, &pair, &[]);
+        clone.config("advice.relayView", "sometimes");
+        clone.git(&["push", "there", "main", "main:copy"]).ok();
+        assert_eq!(pair.target.id("copy"), pair.source.id("main"));
+    }
+}

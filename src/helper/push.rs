@@ -61,7 +61,10 @@ pub(super) fn run(
     if outcome.uses_lfs {
         terminal.warning(LFS_WARNING);
     }
-    advise(git, prepared, &outcome, &terminal)?;
+    if let Err(err) = advise(git, prepared, &outcome, &terminal) {
+        // The push has happened: what came of it must reach git all the same.
+        terminal.warning(&err.to_string());
+    }
     let mut answer = Vec::new();
     for (entry, update) in outcome.refs.iter().zip(&updates) {
         answer.extend_from_slice(&status_lines(entry, update));
