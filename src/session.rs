@@ -16,6 +16,7 @@ use crate::receive_pack::Target;
 use crate::strategy::ancestry::{self, KnownParents};
 use crate::strategy::{Mode, Moved, Route, Terms, choose, presence};
 use crate::upload_pack::Source;
+use crate::wire::ref_name::RefName;
 use crate::wire::report::RefOption;
 pub use connect::{
     Connected, addresses, connect, connect_source, connect_target, object_format, protocol_version,
@@ -76,7 +77,7 @@ pub struct Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefOutcome {
     /// The target's ref.
-    pub target: BString,
+    pub target: RefName,
     /// What happened, or would happen in a dry run.
     pub status: RefStatus,
 }
@@ -146,7 +147,7 @@ impl Session {
     /// Whatever stops the run as a whole; refs that are rejected or refused are part of the [`Outcome`].
     pub fn run(
         &mut self,
-        updates: &[Update],
+        updates: Vec<Update>,
         policy: &Policy,
         known: &KnownParents,
         progress: &dyn Progress,
@@ -165,17 +166,17 @@ impl Session {
     ///
     /// # Errors
     /// When the source cannot be asked about its history.
-    pub fn plan(&mut self, updates: &[Update], policy: &Policy, known: &KnownParents) -> Result<Plan> {
-        let mut actions = self.judge(updates, known)?;
+    pub fn plan(&mut self, updates: Vec<Update>, policy: &Policy, known: &KnownParents) -> Result<Plan> {
+        let mut actions = self.judge(&updates, known)?;
         if policy.atomic {
-            plan::refuse_name_conflicts(updates, &mut actions);
+            plan::refuse_name_conflicts(&updates, &mut actions);
             plan::reject_all_if_any(&mut actions);
         }
-        let wants = self.wants(updates, &actions);
+        let wants = self.wants(&updates, &actions);
         let route = choose(&actions, &wants, self.target.advertisement().refs.is_empty());
         log::info!(target: "relay::plan", "{} ({}), {} wants", route.mode, route.reason, wants.len());
         Ok(Plan {
-            updates: updates.to_vec(),
+            updates,
             actions,
             wants,
             route,

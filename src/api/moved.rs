@@ -1,10 +1,5 @@
 //! Was a ref refused because somebody else had written it in the meantime?
 
-use std::collections::HashMap;
-
-use bstr::BStr;
-use gix_hash::ObjectId;
-
 use super::run::{Run, Status};
 use crate::error::{Error, Kind, Side};
 use crate::session;
@@ -27,11 +22,9 @@ pub(super) fn look_again(run: &mut Run, place: &Address) {
     run.target_stats.requests += traffic.requests;
     run.target_stats.bytes_sent += traffic.bytes_sent;
     run.target_stats.bytes_received += traffic.bytes_received;
-    let refs = target.advertisement().refs.iter();
-    let now: HashMap<&BStr, ObjectId> = refs.map(|r| (r.name.as_ref(), r.oid)).collect();
     let mut moved = Vec::new();
     for entry in run.refs.iter_mut().filter(|entry| refused(entry.status)) {
-        if now.get::<BStr>(entry.target.as_ref()).copied() != entry.old {
+        if target.find(&entry.target).map(|now| now.oid) != entry.old {
             entry.status = Status::Rejected;
             entry.reason = Some(match entry.reason.take() {
                 Some(words) => format!("remote ref moved ({words})"),

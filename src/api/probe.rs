@@ -157,10 +157,8 @@ fn of_target(target: &Target) -> SideReport {
 /// Count by the first two parts of the name.
 fn by_namespace(advertisement: &Advertisement) -> BTreeMap<BString, u64> {
     let mut counts = BTreeMap::new();
-    for entry in &advertisement.refs {
-        *counts
-            .entry(namespace(entry.name.as_ref()).to_owned())
-            .or_default() += 1;
+    for entry in advertisement.refs.iter() {
+        *counts.entry(namespace(entry.name).to_owned()).or_default() += 1;
     }
     counts
 }

@@ -8,6 +8,7 @@ use gix_hash::ObjectId;
 use super::ProbeReport;
 use crate::error::{Error, Kind};
 use crate::strategy::{Mode, Moved, Route};
+use crate::wire::ref_name::RefName;
 
 /// Which command a [`Run`] belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,9 +84,9 @@ pub struct Run {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The source's ref; `None` for a ref that only the target has.
-    pub source: Option<BString>,
+    pub source: Option<RefName>,
     /// The target's ref.
-    pub target: BString,
+    pub target: RefName,
     /// The target's value before.
     pub old: Option<ObjectId>,
     /// The value that it got or was to get.

@@ -8,8 +8,6 @@ use std::time::Instant;
 
 pub(crate) use execute::execute;
 
-use bstr::BString;
-
 use super::ends::Ends;
 use super::moved;
 use super::request::{BootstrapRequest, FetchRequest, Options, Protocol, SyncRequest};
@@ -146,14 +144,9 @@ impl<'a> Job<'a> {
         let selection = with_excluded(&self.selection, config);
         let (source, target) = (session.source.advertisement(), session.target.advertisement());
         let choice = select(&selection, source, target)?;
-        let existing: Vec<_> = target
-            .refs
-            .iter()
-            .filter(|r| choice.manages(r.name.as_ref()))
-            .collect();
-        run.bootstrap_suggested = existing.is_empty();
-        if self.operation == Operation::Bootstrap && !existing.is_empty() {
-            run.refs = entries::not_a_bootstrap(&choice, &existing);
+        run.bootstrap_suggested = !target.refs.iter().any(|entry| choice.manages(entry.name));
+        if self.operation == Operation::Bootstrap && !run.bootstrap_suggested {
+            run.refs = entries::not_a_bootstrap(&choice, target);
             return Ok(());
         }
         if self.options.atomic && !session.target.offers("atomic") {
@@ -172,14 +165,7 @@ impl<'a> Job<'a> {
         let obstacles = choice.obstacles(session.target.advertisement());
         let mut updates = choice.updates(session.target.advertisement(), self.overwrite);
         let known = look_at_odd_refs(session, &mut updates)?;
-        let blocked: Vec<&BString> = choice
-            .wanted
-            .iter()
-            .zip(&obstacles)
-            .filter(|(_, obstacle)| obstacle.is_some())
-            .map(|(pair, _)| &pair.target)
-            .collect();
-        updates.retain(|update| !blocked.contains(&&update.target));
+        updates.retain(|update| !obstacles.contains_key(&update.target));
         let policy = Policy {
             atomic: self.options.atomic,
             dry_run: false,
@@ -187,7 +173,7 @@ impl<'a> Job<'a> {
             progress: self.options.progress,
             terms: self.options.terms.clone(),
         };
-        let plan = session.plan(&updates, &policy, &known)?;
+        let plan = session.plan(updates, &policy, &known)?;
         run.route = Some(plan.route);
         run.refs = entries::planned(choice, &obstacles, &plan);
         if plan.route.reason == "up-to-date" && entries::any_blocked(run) {

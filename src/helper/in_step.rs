@@ -16,6 +16,7 @@ use crate::report::{Terminal, Verbosity};
 use crate::session::{self, Connected, Outcome, Policy, RefStatus, Session};
 use crate::strategy::ancestry::KnownParents;
 use crate::url::RelayUrl;
+use crate::wire::ref_name::RefName;
 use crate::wire::refs::{Advertisement, RemoteRef};
 
 /// What is kept in step unless `remote.<name>.relayRefspec` says otherwise.
@@ -51,7 +52,7 @@ pub(super) fn bring(remote: &str, url: &RelayUrl, config: &Config, verbosity: Ve
         progress: verbosity.progress,
         ..Policy::default()
     };
-    let outcome = session.run(&updates, &policy, &KnownParents::new(), &terminal)?;
+    let outcome = session.run(updates, &policy, &KnownParents::new(), &terminal)?;
     terminal.summary(&outcome);
     judge(&outcome, &terminal)
 }
@@ -133,24 +134,23 @@ fn updates(
     source: &Advertisement,
     target: &Advertisement,
 ) -> Result<Vec<Update>> {
-    let values: HashMap<&BString, ObjectId> = target.refs.iter().map(|r| (&r.name, r.oid)).collect();
-    let mut followed: HashMap<BString, &BString> = HashMap::new();
+    let mut followed: HashMap<RefName, &BStr> = HashMap::new();
     let mut updates = Vec::new();
-    let of_use = |name: &BString| !is_excluded(excluded, name.as_ref());
-    for entry in source.refs.iter().filter(|entry| of_use(&entry.name)) {
-        let names = specs.iter().filter_map(|spec| spec.map(entry.name.as_ref()));
-        for name in names.filter(of_use) {
-            match followed.insert(name.clone(), &entry.name) {
-                None => updates.push(update(entry, values.get(&name).copied(), name)),
-                Some(other) if *other == entry.name => {}
-                Some(other) => return Err(ambiguous(&name, other, &entry.name)),
+    let of_use = |name: &BStr| !is_excluded(excluded, name);
+    for entry in source.refs.iter().filter(|entry| of_use(entry.name)) {
+        let names = specs.iter().filter_map(|spec| spec.map(entry.name));
+        for name in names.filter(|name| of_use(name.as_ref())).map(RefName::from) {
+            match followed.insert(name.clone(), entry.name) {
+                None => updates.push(update(entry, target.find(&name).map(|there| there.oid), name)),
+                Some(other) if other == entry.name => {}
+                Some(other) => return Err(ambiguous(&name, other, entry.name)),
             }
         }
     }
     Ok(updates)
 }
 
-fn update(entry: &RemoteRef, old: Option<ObjectId>, target: BString) -> Update {
+fn update(entry: RemoteRef<'_>, old: Option<ObjectId>, target: RefName) -> Update {
     Update {
         target,
         old,
@@ -163,7 +163,7 @@ fn update(entry: &RemoteRef, old: Option<ObjectId>, target: BString) -> Update {
     }
 }
 
-fn ambiguous(name: &BString, one: &BString, two: &BString) -> Error {
+fn ambiguous(name: &BStr, one: &BStr, two: &BStr) -> Error {
     let (name, one, two) = (printable(name), printable(one), printable(two));
     Error::new(
         Kind::Config,

@@ -257,7 +257,7 @@ impl Helper {
         }
         for entry in prepared.visible_target_refs() {
             answer.extend_from_slice(format!("{} ", entry.oid).as_bytes());
-            answer.extend_from_slice(&entry.name);
+            answer.extend_from_slice(entry.name);
             answer.push(b'\n');
         }
         answer.push(b'\n');

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 use gix_hash::ObjectId;
 
 use super::command::PushSpec;
@@ -53,7 +53,7 @@ pub(super) fn run(
         progress: verbosity.progress,
         ..options.policy
     };
-    let outcome = carry_out(prepared, (specs, &updates), &policy, &terminal, report)?;
+    let (plan, outcome) = carry_out(prepared, (specs, updates), &policy, &terminal, report)?;
     terminal.summary(&Outcome {
         elapsed: started.elapsed(),
         ..outcome.clone()
@@ -66,7 +66,7 @@ pub(super) fn run(
         terminal.warning(&err.to_string());
     }
     let mut answer = Vec::new();
-    for (entry, update) in outcome.refs.iter().zip(&updates) {
+    for (entry, update) in outcome.refs.iter().zip(&plan.updates) {
         answer.extend_from_slice(&status_lines(entry, update));
     }
     answer.push(b'\n');
@@ -108,7 +108,7 @@ fn unseen_branches(git: &Git, prepared: &Prepared) -> Result<usize> {
         .iter()
         .filter(|entry| entry.name.starts_with(b"refs/heads/"));
     Ok(branches
-        .filter(|entry| !local.contains(&entry.name) && target.find(entry.name.as_ref()).is_none())
+        .filter(|entry| !local.contains(entry.name) && target.find(entry.name).is_none())
         .count())
 }
 
@@ -134,7 +134,7 @@ fn updates(
     for spec in specs {
         let new = spec.src.as_ref().and_then(|_| objects.next());
         updates.push(Update {
-            target: spec.dst.clone(),
+            target: spec.dst.as_bstr().into(),
             old: target.find(spec.dst.as_ref()).map(|entry| entry.oid),
             new: new.map(|named| named.oid),
             new_commit: new.map(|named| named.peeled),
@@ -152,7 +152,7 @@ fn updates(
 fn in_view(git: &Git, prepared: &Prepared, src: &BString) -> Result<Named> {
     let source = prepared.session.source.advertisement();
     let head = source.head.as_ref().filter(|_| src == "HEAD");
-    let named = |entry: &RemoteRef| {
+    let named = |entry: RemoteRef<'_>| {
         let peeled = entry.peeled_or_oid();
         Named {
             oid: entry.oid,
@@ -187,13 +187,13 @@ pub(super) fn failure_lines(specs: &[PushSpec], err: &Error) -> Vec<u8> {
 
 /// `ok` with what git needs to print true values, or `error` with the reason.
 fn status_lines(outcome: &RefOutcome, update: &Update) -> Vec<u8> {
-    let error = |why: &str| [b"error ", outcome.target.as_slice(), b" ", why.as_bytes(), b"\n"].concat();
+    let error = |why: &str| [b"error ", outcome.target.as_bytes(), b" ", why.as_bytes(), b"\n"].concat();
     match &outcome.status {
         RefStatus::UpToDate => error("up to date"),
         RefStatus::Rejected(why) => error(why.as_str()),
         RefStatus::Refused(words) => error(words),
         RefStatus::Done { old, new, options } => {
-            let mut lines = [b"ok ", outcome.target.as_slice(), b"\n"].concat();
+            let mut lines = [b"ok ", outcome.target.as_bytes(), b"\n"].concat();
             if new.is_some() {
                 lines.extend_from_slice(&option_lines(*old, *new, options, update));
             }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use bstr::ByteSlice;
+
 use super::command::PushSpec;
 use super::view::Prepared;
 use crate::api::{self, Operation, Pair, Run};
@@ -11,7 +13,7 @@ use crate::git::{Git, os_str};
 use crate::plan::Update;
 use crate::progress::Progress;
 use crate::report::{json, say};
-use crate::session::{Outcome, Policy};
+use crate::session::{Outcome, Plan, Policy};
 
 /// What is told about one run of the helper.
 pub(super) struct Report {
@@ -67,28 +69,29 @@ impl Report {
     }
 }
 
-/// Plan and push `updates`, which git asked for by `specs`, and put down what comes of it.
+/// Plan and push `updates`, which git asked for by `specs`, and put down what comes of it. The plan comes back with the
+/// outcome.
 pub(super) fn carry_out(
     prepared: &mut Prepared,
-    (specs, updates): (&[PushSpec], &[Update]),
+    (specs, updates): (&[PushSpec], Vec<Update>),
     policy: &Policy,
     progress: &dyn Progress,
     report: &mut Run,
-) -> Result<Outcome> {
+) -> Result<(Plan, Outcome)> {
     let session = &mut prepared.session;
     report.dry_run = policy.dry_run;
     report.protocol = Some(session.source.protocol_name());
     report.source_head = session.source.advertisement().head.clone();
     let plan = session.plan(updates, policy, &prepared.known_parents)?;
     report.route = Some(plan.route);
-    let judged = updates.iter().zip(&plan.actions).zip(specs);
+    let judged = plan.updates.iter().zip(&plan.actions).zip(specs);
     report.refs = judged
         .map(|((update, action), spec)| {
             let source = spec.src.as_ref().filter(|src| src.starts_with(b"refs/"));
-            api::judged_entry(source, update, action)
+            api::judged_entry(source.map(|src| src.as_bstr().into()), update, action)
         })
         .collect();
     let result = api::execute(report, session, &plan, policy, (false, progress));
     api::note_traffic(report, session);
-    result
+    result.map(|outcome| (plan, outcome))
 }

@@ -142,9 +142,9 @@ impl Prepared {
     }
 
     /// The target's refs, without those that no push shall touch.
-    pub(super) fn visible_target_refs(&self) -> impl Iterator<Item = &RemoteRef> {
+    pub(super) fn visible_target_refs(&self) -> impl Iterator<Item = RemoteRef<'_>> {
         let refs = self.session.target.advertisement().refs.iter();
-        refs.filter(|entry| !is_excluded(&self.excluded, entry.name.as_ref()))
+        refs.filter(|entry| !is_excluded(&self.excluded, entry.name))
     }
 
     /// Refuse what the target cannot do as soon as git asks for it, like git itself.
@@ -249,9 +249,9 @@ fn viewed_refs(source: &Source, excluded: &[BString]) -> Result<Vec<ViewRef>> {
         .advertisement()
         .refs
         .iter()
-        .filter(|entry| !is_excluded(excluded, entry.name.as_ref()))
+        .filter(|entry| !is_excluded(excluded, entry.name))
         .map(|entry| ViewRef {
-            name: entry.name.clone(),
+            name: entry.name.to_owned(),
             oid: entry.oid,
         })
         .collect();

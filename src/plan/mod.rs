@@ -5,7 +5,7 @@ pub mod selection;
 mod update;
 
 pub use history::{Ancestry, ForwardQuestion};
-pub use selection::{Choice, Overwrite, RefPair, Selection, select};
+pub use selection::{Choice, Obstacles, Overwrite, RefPair, Selection, select};
 pub use update::{
     Action, Answer, Question, Rejection, Update, judge, refuse_name_conflicts, reject_all_if_any, settle,
 };

@@ -2,14 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bstr::{BString, ByteSlice};
+use bstr::ByteSlice;
 use gix_hash::ObjectId;
+
+use crate::wire::ref_name::RefName;
 
 /// What was asked for one ref of the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
     /// The target's ref.
-    pub target: BString,
+    pub target: RefName,
     /// Its value in the target's advertisement; `None` when it does not exist.
     pub old: Option<ObjectId>,
     /// The value it shall get; `None` to delete it.
@@ -150,7 +152,7 @@ pub fn reject_all_if_any(actions: &mut [Action]) {
 /// Reject creates whose name is taken by a ref that the same atomic push deletes (`a` and `a/b` cannot both exist):
 /// stock git cannot do both in one transaction.
 pub fn refuse_name_conflicts(updates: &[Update], actions: &mut [Action]) {
-    let with = |wanted: Action, actions: &[Action]| -> HashSet<BString> {
+    let with = |wanted: Action, actions: &[Action]| -> HashSet<RefName> {
         let chosen = updates
             .iter()
             .zip(actions)
@@ -159,7 +161,7 @@ pub fn refuse_name_conflicts(updates: &[Update], actions: &mut [Action]) {
     };
     let deleted = with(Action::Delete, actions);
     let created = with(Action::Create, actions);
-    let mut in_the_way: HashMap<BString, BString> = HashMap::new();
+    let mut in_the_way: HashMap<RefName, RefName> = HashMap::new();
     for name in &created {
         in_the_way.extend(
             parents(name)
@@ -187,9 +189,9 @@ pub fn refuse_name_conflicts(updates: &[Update], actions: &mut [Action]) {
 }
 
 /// `refs/heads` and `refs` for `refs/heads/a`.
-fn parents(name: &BString) -> impl Iterator<Item = BString> {
+fn parents(name: &RefName) -> impl Iterator<Item = RefName> {
     name.rfind_iter(b"/")
-        .map(|slash| BString::from(&name[..slash]))
+        .map(|slash| name[..slash].as_bstr().into())
         .collect::<Vec<_>>()
         .into_iter()
 }

@@ -61,7 +61,7 @@ impl Target {
     }
 
     /// The target's ref called `name`.
-    pub fn find(&self, name: &BStr) -> Option<&RemoteRef> {
+    pub fn find(&self, name: &BStr) -> Option<RemoteRef<'_>> {
         self.advertisement.find(name)
     }
 

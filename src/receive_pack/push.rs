@@ -13,6 +13,7 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
 use crate::transport::sideband::SideBand;
 use crate::upload_pack::AGENT;
+use crate::wire::ref_name::RefName;
 use crate::wire::report::Report;
 
 const DOING: &str = "cannot push to it";
@@ -24,7 +25,7 @@ const REPORT_LIMIT: u64 = 64 * 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// The full name of the target's ref.
-    pub name: BString,
+    pub name: RefName,
     /// The value that the ref must still have.
     pub old: ObjectId,
     /// The value that it gets.

@@ -70,7 +70,7 @@ impl Session {
             update.new_is_commit && matches!(outcome.status, RefStatus::Done { new: Some(_), .. })
         });
         let head = self.source.advertisement().head.as_ref();
-        let tip = pushed.min_by_key(|(update, _)| Some(&update.target) != head);
+        let tip = pushed.min_by_key(|(update, _)| head.is_none_or(|head| update.target != *head));
         let Some(commit) = tip.and_then(|(update, _)| update.new_commit) else {
             return false;
         };
@@ -95,7 +95,12 @@ impl Session {
                 new: update.new.unwrap_or(null),
             })
             .collect();
-        commands.sort_by_key(|command| (!command.new.is_null(), Some(&command.name) != head));
+        commands.sort_by_key(|command| {
+            (
+                !command.new.is_null(),
+                head.is_none_or(|head| command.name != *head),
+            )
+        });
         commands
     }
 }

@@ -10,7 +10,7 @@ use gix_transport::Protocol;
 use gix_transport::client::blocking_io::{ExtendedBufRead, Transport, TransportV2Ext};
 use gix_transport::client::{MessageKind, WriteMode};
 
-use super::{AGENT, Source};
+use super::{AGENT, Source, v2_features};
 use crate::error::{Error, Kind, Result, Side, printable};
 use crate::progress::Progress;
 use crate::transport::sideband::SideBand;
@@ -80,15 +80,15 @@ impl Source {
         }
         let filter = request.filter.filter(|_| self.can_filter());
         if self.protocol == Protocol::V2 {
-            let format = self
-                .capabilities
-                .capability("object-format")
-                .and_then(|c| c.value());
-            let format = format.map(|value| ("object-format", Some(value.to_str_lossy().into_owned())));
-            let features = format.into_iter().chain([("agent", Some(AGENT.to_owned()))]);
+            let features = v2_features(&self.capabilities);
             let reader = self
                 .link
-                .invoke("fetch", features, Some(v2_arguments(request, filter)), false)
+                .invoke(
+                    "fetch",
+                    features.into_iter(),
+                    Some(v2_arguments(request, filter)),
+                    false,
+                )
                 .map_err(|err| Error::from_transport(err, DOING))?;
             read_v2(reader, &mut self.unfinished, progress)
         } else {

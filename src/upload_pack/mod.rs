@@ -9,10 +9,12 @@ mod tips;
 pub use fetch::{FetchRequest, FetchResponse, PackStream};
 pub use tips::Tips;
 
-use gix_protocol::LsRefsCommand;
+use std::sync::Arc;
+
+use bstr::{BStr, ByteSlice};
 use gix_transport::Service;
 use gix_transport::client::Capabilities;
-use gix_transport::client::blocking_io::SetServiceResponse;
+use gix_transport::client::blocking_io::{SetServiceResponse, TransportV2Ext};
 
 use crate::error::{Error, Kind, Result, Side};
 use crate::transport::Link;
@@ -28,7 +30,7 @@ pub struct Source {
     link: Box<dyn Link>,
     capabilities: Capabilities,
     protocol: Protocol,
-    advertisement: Advertisement,
+    advertisement: Arc<Advertisement>,
     format: gix_hash::Kind,
     /// An answer was begun and not read to its end.
     unfinished: bool,
@@ -48,7 +50,7 @@ impl Source {
                     link,
                     capabilities,
                     protocol,
-                    advertisement,
+                    advertisement: Arc::new(advertisement),
                     format,
                     unfinished: false,
                 })
@@ -67,13 +69,13 @@ impl Source {
             handshake(&mut *self.link).map_err(|err| self.link.explain(err).on(Side::Source))?;
         self.capabilities = capabilities;
         self.protocol = protocol;
-        self.advertisement = advertisement;
+        self.advertisement = Arc::new(advertisement);
         self.unfinished = false;
         Ok(())
     }
 
     /// The source's refs and HEAD.
-    pub fn advertisement(&self) -> &Advertisement {
+    pub fn advertisement(&self) -> &Arc<Advertisement> {
         &self.advertisement
     }
 
@@ -141,15 +143,43 @@ fn handshake(link: &mut dyn Link) -> Result<(Capabilities, Protocol, Advertiseme
         advertisement.set_head_from_symref(symref);
     }
     if protocol == Protocol::V2 {
-        let list = LsRefsCommand::new(None, &capabilities, ("agent", Some(AGENT.into())));
-        let refs = list
-            .invoke_blocking(link, &mut gix_utils::progress::Discard, false)
-            .map_err(|err| Error::from_transport(err, doing))?;
-        refs.into_iter()
-            .try_for_each(|entry| advertisement.add_v2_ref(entry))?;
+        list_refs(link, &capabilities, &mut advertisement)?;
     }
     advertisement.finish();
     Ok((capabilities, protocol, advertisement))
+}
+
+/// `ls-refs`, line by line: gix would hold the whole list a second time.
+fn list_refs(mut link: &mut dyn Link, capabilities: &Capabilities, into: &mut Advertisement) -> Result<()> {
+    let doing = "cannot read its refs";
+    let tells_unborn = capabilities
+        .capability("ls-refs")
+        .and_then(|command| command.supports("unborn"))
+        .unwrap_or(false);
+    let arguments = ["symrefs", "peel"]
+        .into_iter()
+        .chain(tells_unborn.then_some("unborn"));
+    let mut lines = link
+        .invoke(
+            "ls-refs",
+            v2_features(capabilities).into_iter(),
+            Some(arguments.map(Into::into)),
+            false,
+        )
+        .map_err(|err| Error::from_transport(err, doing))?;
+    read_lines(&mut *lines, |line| into.add_v2_line(line))
+}
+
+/// What goes with every command of protocol v2.
+fn v2_features(capabilities: &Capabilities) -> Vec<(&'static str, Option<String>)> {
+    let format = capabilities
+        .capability("object-format")
+        .and_then(|capability| capability.value().map(|value| value.to_str_lossy().into_owned()));
+    let format = format.map(|format| ("object-format", Some(format)));
+    format
+        .into_iter()
+        .chain([("agent", Some(AGENT.to_owned()))])
+        .collect()
 }
 
 /// What a server says about its object format when the conversation begins; its refs are not asked for.
@@ -165,13 +195,20 @@ pub(crate) fn read_v0_refs(
     lines: &mut (dyn gix_transport::client::blocking_io::ReadlineBufRead + '_),
     into: &mut Advertisement,
 ) -> Result<()> {
+    read_lines(lines, |line| into.add_v0_line(line))
+}
+
+fn read_lines(
+    lines: &mut (dyn gix_transport::client::blocking_io::ReadlineBufRead + '_),
+    mut take: impl FnMut(&BStr) -> Result<()>,
+) -> Result<()> {
     let doing = "cannot read its refs";
     while let Some(line) = lines.readline() {
         let line = line
             .map_err(|err| Error::from_io(err, doing))?
             .map_err(|err| Error::from_transport(err, doing))?;
         match line.as_bstr() {
-            Some(line) => into.add_v0_line(line)?,
+            Some(line) => take(line)?,
             None => break,
         }
     }

@@ -46,12 +46,15 @@ impl ObjectKind {
 
 /// A running checksum in the hash function of an object format; the one place that knows which crate computes it.
 ///
+/// The `sha1` crate uses the processor's own instructions where there are some: it takes 0.4 to 0.5 s for a GB where
+/// `sha1_smol` takes 1.1 to 1.8, and this sum is most of what a relay costs.
+///
 /// SHA-1 is plain here, without collision detection: what it guards is the way of a pack, not its author's honesty.
 /// The target's own git looks at every object with its own detection before it takes it.
 #[derive(Clone)]
 pub enum Hasher {
     /// The `sha1` object format.
-    Sha1(sha1_smol::Sha1),
+    Sha1(sha1::Sha1),
     /// The `sha256` object format.
     Sha256(sha2::Sha256),
 }
@@ -62,7 +65,7 @@ impl Hasher {
         match format {
             Format::Sha256 => Hasher::Sha256(sha2::Sha256::new()),
             // `Format` is non-exhaustive, yet has no third member.
-            _ => Hasher::Sha1(sha1_smol::Sha1::new()),
+            _ => Hasher::Sha1(sha1::Sha1::new()),
         }
     }
 
@@ -77,7 +80,7 @@ impl Hasher {
     /// The checksum of all that was added.
     pub fn finish(self) -> ObjectId {
         match self {
-            Hasher::Sha1(state) => ObjectId::Sha1(state.digest().bytes()),
+            Hasher::Sha1(state) => ObjectId::Sha1(state.finalize().into()),
             Hasher::Sha256(state) => ObjectId::Sha256(state.finalize().into()),
         }
     }

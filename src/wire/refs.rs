@@ -2,22 +2,22 @@
 
 use bstr::{BStr, BString, ByteSlice};
 use gix_hash::ObjectId;
-use gix_protocol::handshake::Ref;
 
+use super::ref_list::RefList;
 use crate::error::{Error, Kind, Result, printable};
 
 /// A ref of a peer: its full name, its value, and for a tag object what that peels to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemoteRef {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteRef<'a> {
     /// The full name, for instance `refs/heads/main`. Bytes, not necessarily UTF-8.
-    pub name: BString,
+    pub name: &'a BStr,
     /// The object the ref names.
     pub oid: ObjectId,
     /// The object behind a tag object, where the peer told it.
     pub peeled: Option<ObjectId>,
 }
 
-impl RemoteRef {
+impl RemoteRef<'_> {
     /// The commit (or other object) at the end of a chain of tags.
     pub fn peeled_or_oid(&self) -> ObjectId {
         self.peeled.unwrap_or(self.oid)
@@ -28,7 +28,7 @@ impl RemoteRef {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Advertisement {
     /// All refs below `refs/`, sorted by name once the peer has told them all.
-    pub refs: Vec<RemoteRef>,
+    pub refs: RefList,
     /// The ref that HEAD points to, whether or not it exists (protocol v0 only tells of an existing one).
     pub head: Option<BString>,
     /// The commit that a detached HEAD names, or HEAD's value.
@@ -56,55 +56,39 @@ impl Advertisement {
             b"HEAD" => self.head_oid = Some(oid),
             _ => match name.strip_suffix(b"^{}") {
                 Some(b"HEAD") => {}
-                Some(tag) => match self.refs.last_mut() {
-                    Some(last) if last.name == tag => last.peeled = Some(oid),
-                    _ => return Err(malformed(line)),
-                },
-                None => self.add(name.into(), oid, None)?,
+                Some(tag) if self.refs.peel_last(tag.as_bstr(), oid) => {}
+                Some(_) => return Err(malformed(line)),
+                None => self.add(name.as_bstr(), oid, None)?,
             },
         }
         Ok(())
     }
 
-    /// Take one ref of a v2 `ls-refs` answer.
-    pub fn add_v2_ref(&mut self, entry: Ref) -> Result<()> {
-        let (name, oid, peeled, symref) = match entry {
-            Ref::Peeled {
-                full_ref_name,
-                tag,
-                object,
-            } => (full_ref_name, tag, Some(object), None),
-            Ref::Direct {
-                full_ref_name,
-                object,
-            } => (full_ref_name, object, None, None),
-            Ref::Symbolic {
-                full_ref_name,
-                target,
-                tag,
-                object,
-            } => (
-                full_ref_name,
-                tag.unwrap_or(object),
-                tag.map(|_| object),
-                Some(target),
-            ),
-            Ref::Unborn {
-                full_ref_name,
-                target,
-            } => {
-                if full_ref_name == "HEAD" {
-                    self.head = Some(target);
-                }
-                return Ok(());
-            }
+    /// Take one line of a v2 `ls-refs` answer: `<id or "unborn"> <name>`, then attributes.
+    pub fn add_v2_line(&mut self, line: &BStr) -> Result<()> {
+        let line = line.trim_end_with(|c| c == '\n').as_bstr();
+        let mut words = line.split(|byte| *byte == b' ');
+        let (Some(value), Some(name)) = (words.next(), words.next()) else {
+            return Err(malformed(line));
         };
-        if name == "HEAD" {
+        let (mut peeled, mut symref) = (None, None);
+        for attribute in words {
+            if let Some(oid) = attribute.strip_prefix(b"peeled:") {
+                peeled = Some(parse_oid(oid)?);
+            } else if let Some(target) = attribute.strip_prefix(b"symref-target:") {
+                symref = Some(target.into());
+            }
+        }
+        let unborn = value == b"unborn";
+        if name == b"HEAD" {
             self.head = symref;
-            self.head_oid = Some(oid);
+            self.head_oid = (!unborn).then(|| parse_oid(value)).transpose()?;
             return Ok(());
         }
-        self.add(name, oid, peeled)
+        match unborn {
+            true => Ok(()),
+            false => self.add(name.as_bstr(), parse_oid(value)?, peeled),
+        }
     }
 
     /// Learn HEAD's branch from the `symref=HEAD:refs/heads/…` capability of a v0 or v1 peer.
@@ -116,33 +100,28 @@ impl Advertisement {
 
     /// The peer has told all its refs: put them in order, which git's own servers do already.
     pub fn finish(&mut self) {
-        self.refs.sort_by(|one, two| one.name.cmp(&two.name));
+        self.refs.sort();
     }
 
     /// The ref called `name`.
-    pub fn find(&self, name: &BStr) -> Option<&RemoteRef> {
-        let at = self
-            .refs
-            .binary_search_by(|entry| entry.name.as_bstr().cmp(name))
-            .ok()?;
-        self.refs.get(at)
+    pub fn find(&self, name: &BStr) -> Option<RemoteRef<'_>> {
+        self.refs.find(name)
     }
 
-    fn add(&mut self, name: BString, oid: ObjectId, peeled: Option<ObjectId>) -> Result<()> {
+    fn add(&mut self, name: &BStr, oid: ObjectId, peeled: Option<ObjectId>) -> Result<()> {
         // A server must not be able to smuggle a line into a conversation with git, or a path out of a repository.
-        gix_validate::reference::name(name.as_ref()).map_err(|err| {
+        gix_validate::reference::name(name).map_err(|err| {
             Error::new(
                 Kind::Peer,
-                format!("advertises a malformed ref name '{}'", printable(&name)),
+                format!("advertises a malformed ref name '{}'", printable(name)),
             )
             .caused_by(err)
         })?;
         if !name.starts_with(b"refs/") {
-            log::debug!("ignoring the ref {} outside refs/", printable(&name));
+            log::debug!("ignoring the ref {} outside refs/", printable(name));
             return Ok(());
         }
-        self.refs.push(RemoteRef { name, oid, peeled });
-        Ok(())
+        self.refs.push(RemoteRef { name, oid, peeled })
     }
 }
 
@@ -192,7 +171,10 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(ad.refs.len(), 2);
-        assert_eq!(ad.refs[1].peeled, Some(parse_oid(B.as_bytes()).unwrap()));
+        assert_eq!(
+            ad.refs.get(1).unwrap().peeled,
+            Some(parse_oid(B.as_bytes()).unwrap())
+        );
         assert_eq!((ad.haves.len(), ad.shallow.len()), (1, 1));
         assert!(ad.head_oid.is_some());
     }
@@ -235,6 +217,6 @@ mod tests {
         let mut ad = Advertisement::default();
         let line = [A.as_bytes(), b" refs/heads/gr\xfcn"].concat();
         ad.add_v0_line(line.as_bstr()).unwrap();
-        assert_eq!(ad.refs[0].name, b"refs/heads/gr\xfcn".as_bstr());
+        assert_eq!(ad.refs.get(0).unwrap().name, b"refs/heads/gr\xfcn".as_bstr());
     }
 }

@@ -1,44 +1,65 @@
 //! From plans and outcomes to what is reported about each ref.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use bstr::{BStr, BString, ByteSlice};
+use bstr::{BStr, BString};
 
 use super::super::run::{Entry, EntryAction, Run, Status};
 use crate::error::printable;
-use crate::plan::{Action, Choice, Rejection, Update};
+use crate::plan::{Action, Choice, Obstacles, RefPair, Rejection, Update};
 use crate::session::{self, Plan, RefOutcome, RefStatus};
 use crate::upload_pack::Protocol;
 use crate::url::Address;
-use crate::wire::refs::RemoteRef;
+use crate::wire::ref_name::RefName;
+use crate::wire::refs::{Advertisement, RemoteRef};
 use crate::wire::report::RefOption;
 
-/// The entries of a plan that was not carried out yet, in the order of the choice.
-pub(super) fn planned(choice: &Choice, obstacles: &[Option<BString>], plan: &Plan) -> Vec<Entry> {
-    let judged: HashMap<&BStr, (&Update, &Action)> = plan
-        .updates
-        .iter()
-        .zip(&plan.actions)
-        .map(|(update, action)| (update.target.as_ref(), (update, action)))
-        .collect();
-    let entry = |source: Option<&BString>, target: &BString, obstacle: Option<&BString>| match obstacle {
-        Some(other) => blocked_by(source, target, choice, other),
-        None => match judged.get(target.as_bstr()) {
-            Some((update, action)) => judged_entry(source, update, action),
-            None => blocked_by(source, target, choice, target),
-        },
+/// The entries of a plan that was not carried out yet, in the order of the choice. `plan` answers for what has no
+/// obstacle and is not up to date, in the same order.
+pub(super) fn planned(choice: &Choice, obstacles: &Obstacles, plan: &Plan) -> Vec<Entry> {
+    let mut judged = plan.updates.iter().zip(&plan.actions).peekable();
+    let mut entries = Vec::with_capacity(choice.wanted().count() + choice.prunes.len());
+    for pair in choice.wanted() {
+        entries.push(
+            match judged.next_if(|(update, _)| update.target == *pair.target) {
+                Some((update, action)) => {
+                    let source = same_or_new(&update.target, pair.source.name);
+                    judged_entry(Some(source), update, action)
+                }
+                None => not_judged(pair, obstacles),
+            },
+        );
+    }
+    // What is left are the deletions.
+    entries.extend(judged.map(|(update, action)| judged_entry(None, update, action)));
+    entries
+}
+
+fn not_judged(pair: RefPair<'_>, obstacles: &Obstacles) -> Entry {
+    let target = RefName::from(pair.target);
+    let obstacle = obstacles.get(&target);
+    let (action, status) = match obstacle {
+        Some(_) => (EntryAction::Blocked, Status::Blocked),
+        None => (EntryAction::UpToDate, Status::UpToDate),
     };
-    let wanted = choice
-        .wanted
-        .iter()
-        .zip(obstacles)
-        .map(|(pair, obstacle)| entry(Some(&pair.source), &pair.target, obstacle.as_ref()));
-    let prunes = choice.prunes.iter().map(|name| entry(None, name, None));
-    wanted.chain(prunes).collect()
+    Entry {
+        source: Some(same_or_new(&target, pair.source.name)),
+        target,
+        old: obstacle.is_none().then_some(pair.source.oid),
+        new: Some(pair.source.oid),
+        action,
+        status,
+        reason: obstacle.map(|other| format!("'{}' on the target is in the way", printable(other))),
+    }
+}
+
+/// `name`, in no more memory than needed.
+fn same_or_new(like: &RefName, name: &BStr) -> RefName {
+    if *like == *name { like.clone() } else { name.into() }
 }
 
 /// What was judged about one update, for which `source` is the source's ref.
-pub(crate) fn judged_entry(source: Option<&BString>, update: &Update, action: &Action) -> Entry {
+pub(crate) fn judged_entry(source: Option<RefName>, update: &Update, action: &Action) -> Entry {
     let (action, status, reason) = match action {
         Action::UpToDate => (EntryAction::UpToDate, Status::UpToDate, None),
         Action::Create => (EntryAction::Create, Status::Planned, None),
@@ -49,7 +70,7 @@ pub(crate) fn judged_entry(source: Option<&BString>, update: &Update, action: &A
         Action::Ask(_) => (EntryAction::Blocked, Status::Blocked, Some("not judged".into())),
     };
     Entry {
-        source: source.cloned(),
+        source,
         target: update.target.clone(),
         old: update.old,
         new: update.new,
@@ -73,46 +94,32 @@ fn words(why: &Rejection) -> String {
     }
 }
 
-fn blocked_by(source: Option<&BString>, target: &BString, choice: &Choice, other: &BString) -> Entry {
-    let new = choice.wanted.iter().find(|pair| pair.target == *target);
-    Entry {
-        source: source.cloned(),
-        target: target.clone(),
-        old: None,
-        new: new.map(|pair| pair.oid),
-        action: EntryAction::Blocked,
-        status: Status::Blocked,
-        reason: Some(format!("'{}' on the target is in the way", printable(other))),
-    }
-}
-
 /// The refs that forbid a bootstrap, and with them all that was to be created.
-pub(super) fn not_a_bootstrap(choice: &Choice, existing: &[&RemoteRef]) -> Vec<Entry> {
-    let mut there: HashMap<&BStr, &RemoteRef> = existing.iter().map(|r| (r.name.as_ref(), *r)).collect();
+pub(super) fn not_a_bootstrap(choice: &Choice, target: &Advertisement) -> Vec<Entry> {
+    let existing = target.refs.iter().filter(|entry| choice.manages(entry.name));
+    let mut there: BTreeMap<&BStr, RemoteRef<'_>> = existing.map(|entry| (entry.name, entry)).collect();
     let mut entries: Vec<Entry> = Vec::new();
-    for pair in &choice.wanted {
-        let old = there.remove(pair.target.as_bstr());
+    for pair in choice.wanted() {
+        let old = there.remove(pair.target);
         entries.push(Entry {
-            source: Some(pair.source.clone()),
-            target: pair.target.clone(),
-            old: old.map(|r| r.oid),
-            new: Some(pair.oid),
+            source: Some(pair.source.name.into()),
+            target: pair.target.into(),
+            old: old.map(|entry| entry.oid),
+            new: Some(pair.source.oid),
             action: old.map_or(EntryAction::Create, |_| EntryAction::Blocked),
             status: old.map_or(Status::Planned, |_| Status::Blocked),
             reason: Some(old.map_or(NOT_PUSHED, |_| EXISTS).into()),
         });
     }
-    for other in existing.iter().filter(|r| there.contains_key(r.name.as_bstr())) {
-        entries.push(Entry {
-            source: None,
-            target: other.name.clone(),
-            old: Some(other.oid),
-            new: None,
-            action: EntryAction::Blocked,
-            status: Status::Blocked,
-            reason: Some(EXISTS.into()),
-        });
-    }
+    entries.extend(there.into_values().map(|other| Entry {
+        source: None,
+        target: other.name.into(),
+        old: Some(other.oid),
+        new: None,
+        action: EntryAction::Blocked,
+        status: Status::Blocked,
+        reason: Some(EXISTS.into()),
+    }));
     entries
 }
 
@@ -138,7 +145,7 @@ pub(super) fn enter(run: &mut Run, outcomes: &[RefOutcome], tolerant: bool) {
         .map(|outcome| (outcome.target.as_ref(), &outcome.status))
         .collect();
     for entry in run.refs.iter_mut().filter(|e| e.status == Status::Planned) {
-        match by_name.get(entry.target.as_bstr()) {
+        match by_name.get(&*entry.target) {
             Some(RefStatus::Done { options, .. }) => {
                 entry.status = Status::Ok;
                 for option in options {

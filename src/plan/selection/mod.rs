@@ -9,16 +9,18 @@ mod obstacles;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
-use bstr::{BStr, BString, ByteSlice};
+use bstr::{BStr, BString};
 use gix_hash::ObjectId;
 
 use super::Update;
 use crate::error::{Error, Kind, Result, Side, printable};
+use crate::wire::ref_name::RefName;
 use crate::wire::refs::{Advertisement, RemoteRef};
 use namespaces::{HEADS, Managed, TAGS};
 pub use namespaces::{OUR_NAMESPACE, READ_ONLY_NAMESPACES, excluded_namespaces, is_excluded};
+pub use obstacles::Obstacles;
 
 /// What the user selected. With neither branches, maps nor [`all_refs`](Selection::all_refs): all branches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,26 +42,31 @@ pub struct Selection {
 }
 
 /// A ref of the source and where it goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefPair {
-    /// The source's ref, in full.
-    pub source: BString,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefPair<'a> {
+    /// The source's ref.
+    pub source: RemoteRef<'a>,
     /// The target's ref, in full.
-    pub target: BString,
-    /// The object that the source's ref names.
-    pub oid: ObjectId,
-    /// What that peels to; the same unless it is a tag object.
-    pub peeled: ObjectId,
+    pub target: &'a BStr,
 }
 
 /// What a [`Selection`] means for one source and one target.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    /// What shall be on the target afterwards: the explicitly named first, then by the source's order.
-    pub wanted: Vec<RefPair>,
+    source: Arc<Advertisement>,
+    pairs: Vec<Pair>,
     /// The target's refs that shall go, in the target's order. Empty unless pruning was asked for.
-    pub prunes: Vec<BString>,
+    pub prunes: Vec<RefName>,
     managed: Managed,
+}
+
+/// A [`RefPair`] that fits in a long list.
+#[derive(Debug, Clone)]
+struct Pair {
+    /// By number in the source's list.
+    source: usize,
+    /// Unless it has the same name.
+    target: Option<RefName>,
 }
 
 /// How far a run may go in overwriting what is there.
@@ -80,7 +87,7 @@ pub enum Overwrite {
 /// [`Kind::Usage`], naming the culprit: a malformed name, a branch that the source lacks, two sources for one target, a
 /// branch mapped to a tag or back, nothing selected. [`Kind::Peer`] when the source has no refs at all, so that an empty
 /// source never prunes everything.
-pub fn select(selection: &Selection, source: &Advertisement, target: &Advertisement) -> Result<Choice> {
+pub fn select(selection: &Selection, source: &Arc<Advertisement>, target: &Advertisement) -> Result<Choice> {
     check_prefixes(&selection.exclude_prefixes)?;
     if source.refs.is_empty() {
         let message = "the repository is empty, there is nothing to push from it";
@@ -88,120 +95,131 @@ pub fn select(selection: &Selection, source: &Advertisement, target: &Advertisem
             .on(Side::Source)
             .hint("nothing was changed on the target"));
     }
-    let managed = Managed::of(selection);
-    let mut wanted = Wanted::default();
-    let refs: HashMap<&BStr, &RemoteRef> = source.refs.iter().map(|r| (r.name.as_ref(), r)).collect();
+    let mut choice = Choice {
+        source: source.clone(),
+        pairs: Vec::new(),
+        prunes: Vec::new(),
+        managed: Managed::of(selection),
+    };
     for branch in &selection.branches {
-        let (name, entry) = names::branch(branch, &refs)?;
-        wanted.add(entry, name)?;
+        let name = names::branch(branch, &source.refs)?;
+        choice.add(name.as_ref(), None);
     }
     for map in &selection.maps {
-        let (entry, name) = names::map(map, &refs, source.head.as_ref())?;
-        wanted.add(entry, name)?;
+        let (name, target) = names::map(map, source)?;
+        choice.add(name.as_ref(), Some(target.into()));
     }
-    for entry in source.refs.iter().filter(|r| managed.has_namespace(&r.name)) {
-        wanted.add(entry, entry.name.clone())?;
-    }
-    let pairs = wanted.finish()?;
-    if pairs.is_empty() {
+    let named = choice.wanted().map(|pair| pair.target.into()).collect();
+    let whole = source.refs.iter().enumerate();
+    let whole = whole.filter(|(_, entry)| choice.managed.has_namespace(entry.name));
+    let whole: Vec<_> = whole.map(|(source, _)| Pair { source, target: None }).collect();
+    choice.pairs.extend(whole);
+    choice.settle_targets()?;
+    if choice.pairs.is_empty() {
         return Err(nothing_selected(selection));
     }
-    let managed = managed.with_names(pairs.iter().map(|pair| pair.target.clone()));
-    let prunes = if selection.prune {
-        prunes(&managed, &pairs, target)
-    } else {
-        Vec::new()
-    };
-    Ok(Choice {
-        wanted: pairs,
-        prunes,
-        managed,
-    })
+    choice.managed = choice.managed.with_names(named);
+    if selection.prune {
+        choice.prunes = choice.prunes_on(target);
+    }
+    Ok(choice)
 }
 
 impl Choice {
+    /// What shall be on the target afterwards: the explicitly named first, then by the source's order.
+    pub fn wanted(&self) -> impl Iterator<Item = RefPair<'_>> + Clone {
+        self.pairs.iter().filter_map(|pair| self.pair(pair))
+    }
+
     /// Whether this run may create, change or delete the target's ref `name`.
     pub fn manages(&self, name: &BStr) -> bool {
         self.managed.contains(name)
     }
 
-    /// The updates for the engine, in the order of [`wanted`](Choice::wanted) and then [`prunes`](Choice::prunes).
+    /// The updates for the engine, in the order of [`wanted`](Choice::wanted) and then [`prunes`](Choice::prunes). What
+    /// the target has already is left out.
     pub fn updates(&self, target: &Advertisement, overwrite: Overwrite) -> Vec<Update> {
-        let values: HashMap<&BStr, ObjectId> = target.refs.iter().map(|r| (r.name.as_ref(), r.oid)).collect();
-        let old = |name: &BString| values.get(name.as_bstr()).copied();
-        let update = |name: &BString, pair: Option<&RefPair>| {
-            let old = old(name);
-            Update {
-                target: name.clone(),
-                old,
-                new: pair.map(|pair| pair.oid),
-                new_commit: pair.map(|pair| pair.peeled),
-                new_is_commit: true,
-                on_source: true,
-                force: overwrite == Overwrite::Force,
-                lease: (overwrite == Overwrite::Lease).then_some(old),
-            }
+        let update = |name: RefName, old: Option<ObjectId>, new: Option<RemoteRef<'_>>| Update {
+            target: name,
+            old,
+            new: new.map(|entry| entry.oid),
+            new_commit: new.map(|entry| entry.peeled_or_oid()),
+            new_is_commit: true,
+            on_source: true,
+            force: overwrite == Overwrite::Force,
+            lease: (overwrite == Overwrite::Lease).then_some(old),
         };
-        let wanted = self.wanted.iter().map(|pair| update(&pair.target, Some(pair)));
-        let prunes = self.prunes.iter().map(|name| update(name, None));
+        let old = |name: &BStr| target.find(name).map(|entry| entry.oid);
+        let wanted = self.wanted().filter_map(|pair| {
+            let old = old(pair.target);
+            (old != Some(pair.source.oid)).then(|| update(pair.target.into(), old, Some(pair.source)))
+        });
+        let prunes = self.prunes.iter();
+        let prunes = prunes.map(|name| update(name.clone(), old(name), None));
         wanted.chain(prunes).collect()
     }
-}
 
-/// The pairs found so far, and which source each target has.
-#[derive(Default)]
-struct Wanted {
-    pairs: Vec<RefPair>,
-    by_target: BTreeMap<BString, BString>,
-}
+    fn pair<'a>(&'a self, pair: &'a Pair) -> Option<RefPair<'a>> {
+        let source = self.source.refs.get(pair.source)?;
+        let target = pair.target.as_deref().unwrap_or(source.name);
+        Some(RefPair { source, target })
+    }
 
-impl Wanted {
-    /// Naming the same pair twice is harmless, naming two sources for one target is not.
-    fn add(&mut self, entry: &RemoteRef, target: BString) -> Result<()> {
-        if let Some(other) = self.by_target.get(&target) {
-            if *other == entry.name {
-                return Ok(());
+    fn add(&mut self, source: &BStr, target: Option<RefName>) {
+        let source = self.source.refs.position(source);
+        self.pairs.push(Pair { source, target });
+    }
+
+    /// Naming the same pair twice is harmless, naming two sources for one target is not; and `a` and `a/b` cannot both
+    /// exist in one repository.
+    fn settle_targets(&mut self) -> Result<()> {
+        let mut by_target: Vec<(&BStr, usize)> = self.wanted().map(|pair| pair.target).zip(0..).collect();
+        by_target.sort_unstable();
+        let source = |number: usize| self.pairs.get(number).map(|pair| pair.source);
+        let name = |number: usize| Some(printable(self.source.refs.get(source(number)?)?.name));
+        let mut twice = Vec::new();
+        for ((target, one), (same, two)) in by_target.iter().zip(by_target.iter().skip(1)) {
+            if target != same {
+                continue;
             }
-            let (target, one, two) = (printable(&target), printable(other), printable(&entry.name));
-            let message = format!("'{target}' is the target of both '{one}' and '{two}'");
+            if source(*one) == source(*two) {
+                twice.push(*two);
+                continue;
+            }
+            let [one, two] = [one, two].map(|number| name(*number).unwrap_or_default());
+            let message = format!(
+                "'{}' is the target of both '{one}' and '{two}'",
+                printable(target)
+            );
             return Err(Error::new(Kind::Usage, message));
         }
-        self.by_target.insert(target.clone(), entry.name.clone());
-        self.pairs.push(RefPair {
-            source: entry.name.clone(),
-            target,
-            oid: entry.oid,
-            peeled: entry.peeled_or_oid(),
+        for (name, _) in &by_target {
+            let taken = |parent: &&BStr| by_target.binary_search_by_key(parent, |(name, _)| name).is_ok();
+            if let Some(parent) = obstacles::parents(name).find(taken) {
+                let (parent, name) = (printable(parent), printable(name));
+                let message = format!("'{parent}' and '{name}' cannot both exist on the target");
+                return Err(Error::new(Kind::Usage, message));
+            }
+        }
+        twice.sort_unstable();
+        let mut number = 0..;
+        self.pairs.retain(|_| {
+            number
+                .next()
+                .is_none_or(|number| twice.binary_search(&number).is_err())
         });
         Ok(())
     }
 
-    /// `a` and `a/b` cannot both exist in one repository.
-    fn finish(self) -> Result<Vec<RefPair>> {
-        for name in self.by_target.keys() {
-            let parents = name.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-            for (end, _) in parents {
-                let parent = name.get(..end).unwrap_or_default().as_bstr();
-                if self.by_target.contains_key(parent) {
-                    let (parent, name) = (printable(parent), printable(name));
-                    let message = format!("'{parent}' and '{name}' cannot both exist on the target");
-                    return Err(Error::new(Kind::Usage, message));
-                }
-            }
-        }
-        Ok(self.pairs)
+    fn prunes_on(&self, target: &Advertisement) -> Vec<RefName> {
+        let mut wanted: Vec<&BStr> = self.wanted().map(|pair| pair.target).collect();
+        wanted.sort_unstable();
+        let names = target.refs.iter().map(|entry| entry.name);
+        names
+            .filter(|name| self.managed.contains(name) && wanted.binary_search(name).is_err())
+            .map(RefName::from)
+            .collect()
     }
-}
-
-fn prunes(managed: &Managed, pairs: &[RefPair], target: &Advertisement) -> Vec<BString> {
-    let wanted: HashSet<&BStr> = pairs.iter().map(|pair| pair.target.as_ref()).collect();
-    let names: BTreeSet<&BString> = target
-        .refs
-        .iter()
-        .map(|r| &r.name)
-        .filter(|name| managed.contains(name.as_bstr()) && !wanted.contains(name.as_bstr()))
-        .collect();
-    names.into_iter().cloned().collect()
 }
 
 fn check_prefixes(prefixes: &[BString]) -> Result<()> {

@@ -1,18 +1,15 @@
 //! Names as people write them, made full: branches and `src:dst` mappings.
 
-use std::collections::HashMap;
-
 use bstr::{BStr, BString, ByteSlice};
 
 use super::namespaces::{HEADS, OUR_NAMESPACE, TAGS};
 use super::{is_branch, is_tag};
 use crate::error::{Error, Kind, Result, Side, printable};
-use crate::wire::refs::RemoteRef;
+use crate::wire::ref_list::RefList;
+use crate::wire::refs::{Advertisement, RemoteRef};
 
-type Refs<'a> = HashMap<&'a BStr, &'a RemoteRef>;
-
-/// The full name of a `--branch` and the source's ref of that name.
-pub(super) fn branch<'a>(written: &BString, refs: &Refs<'a>) -> Result<(BString, &'a RemoteRef)> {
+/// The full name of a `--branch`, which the source has.
+pub(super) fn branch(written: &BString, refs: &RefList) -> Result<BString> {
     let full: BString = match written.strip_prefix(b"refs/") {
         None => [HEADS.as_bytes(), written].concat().into(),
         Some(_) if is_branch(written) => written.clone(),
@@ -22,22 +19,18 @@ pub(super) fn branch<'a>(written: &BString, refs: &Refs<'a>) -> Result<(BString,
         }
     };
     check_name(full.as_ref(), written)?;
-    match refs.get(full.as_bstr()) {
-        Some(entry) => Ok((full, entry)),
+    match refs.find(full.as_ref()) {
+        Some(_) => Ok(full),
         None => Err(usage(format!("has no branch '{}'", printable(written))).on(Side::Source)),
     }
 }
 
-/// The source's ref of a `--map src:dst` and the full name on the target.
-pub(super) fn map<'a>(
-    written: &BString,
-    refs: &Refs<'a>,
-    head: Option<&BString>,
-) -> Result<(&'a RemoteRef, BString)> {
+/// The full names of a `--map src:dst` on the source, which has it, and on the target.
+pub(super) fn map(written: &BString, source: &Advertisement) -> Result<(BString, BString)> {
     let (src, dst) = split(written)?;
-    let entry = find_source(src, written, refs, head)?;
+    let entry = find_source(src, written, source)?;
     let target = full_target(dst, written, entry)?;
-    if (is_branch(&entry.name) && is_tag(&target)) || (is_tag(&entry.name) && is_branch(&target)) {
+    if (is_branch(entry.name) && is_tag(&target)) || (is_tag(entry.name) && is_branch(&target)) {
         let what = if is_tag(&target) {
             "a branch to a tag"
         } else {
@@ -46,7 +39,7 @@ pub(super) fn map<'a>(
         let message = format!("--map '{}' maps {what}", printable(written));
         return Err(usage(message).hint("git relay push can do that: its refspecs are git's own"));
     }
-    Ok((entry, target))
+    Ok((entry.name.to_owned(), target))
 }
 
 fn split(written: &BString) -> Result<(&BStr, &BStr)> {
@@ -63,16 +56,11 @@ fn split(written: &BString) -> Result<(&BStr, &BStr)> {
 }
 
 /// A short name is that of a branch or of a tag, whichever the source has.
-fn find_source<'a>(
-    src: &BStr,
-    written: &BString,
-    refs: &Refs<'a>,
-    head: Option<&BString>,
-) -> Result<&'a RemoteRef> {
+fn find_source<'a>(src: &BStr, written: &BString, source: &'a Advertisement) -> Result<RemoteRef<'a>> {
     let shown = printable(src);
     if src == "HEAD" {
-        let found = head.and_then(|head| refs.get(head.as_bstr()));
-        return found.copied().ok_or_else(|| {
+        let found = source.head.as_ref().and_then(|head| source.find(head.as_ref()));
+        return found.ok_or_else(|| {
             usage("has no default branch that HEAD could stand for".into())
                 .on(Side::Source)
                 .hint(format!("name the branch in --map '{}'", printable(written)))
@@ -80,13 +68,13 @@ fn find_source<'a>(
     }
     if src.starts_with(b"refs/") {
         check_name(src, written)?;
-        let found = refs.get(src).copied();
+        let found = source.find(src);
         return found.ok_or_else(|| usage(format!("has no ref '{shown}'")).on(Side::Source));
     }
     let under = |space: &str| -> BString { [space.as_bytes(), src].concat().into() };
     let (branch, tag) = (under(HEADS), under(TAGS));
     check_name(branch.as_ref(), written)?;
-    match (refs.get(branch.as_bstr()), refs.get(tag.as_bstr())) {
+    match (source.find(branch.as_ref()), source.find(tag.as_ref())) {
         (Some(entry), None) | (None, Some(entry)) => Ok(entry),
         (None, None) => Err(usage(format!("has no branch or tag '{shown}'")).on(Side::Source)),
         (Some(_), Some(_)) => Err(usage(format!("has both a branch and a tag '{shown}'"))
@@ -96,12 +84,12 @@ fn find_source<'a>(
 }
 
 /// A short name gets the namespace of its source.
-fn full_target(dst: &BStr, written: &BString, entry: &RemoteRef) -> Result<BString> {
+fn full_target(dst: &BStr, written: &BString, entry: RemoteRef<'_>) -> Result<BString> {
     let full: BString = if dst.starts_with(b"refs/") {
         dst.to_owned()
-    } else if is_branch(&entry.name) {
+    } else if is_branch(entry.name) {
         [HEADS.as_bytes(), dst].concat().into()
-    } else if is_tag(&entry.name) {
+    } else if is_tag(entry.name) {
         [TAGS.as_bytes(), dst].concat().into()
     } else {
         let message = format!("--map '{}' needs the target's name in full", printable(written));

@@ -6,6 +6,7 @@ use bstr::{BStr, BString};
 
 use super::Selection;
 use crate::git::Config;
+use crate::wire::ref_name::RefName;
 
 /// Where branches live.
 pub(super) const HEADS: &str = "refs/heads/";
@@ -56,7 +57,7 @@ pub(super) struct Managed {
     namespaces: Vec<&'static str>,
     exclude: Vec<BString>,
     exclude_prefixes: Vec<BString>,
-    names: BTreeSet<BString>,
+    names: BTreeSet<RefName>,
 }
 
 impl Managed {
@@ -81,16 +82,16 @@ impl Managed {
     }
 
     /// The same, with refs of the target that were named one by one.
-    pub(super) fn with_names(mut self, names: impl Iterator<Item = BString>) -> Self {
-        self.names.extend(names);
+    pub(super) fn with_names(mut self, names: BTreeSet<RefName>) -> Self {
+        self.names = names;
         self
     }
 
     /// Whether `name` lies in a namespace that is taken whole.
-    pub(super) fn has_namespace(&self, name: &BString) -> bool {
+    pub(super) fn has_namespace(&self, name: &BStr) -> bool {
         let excluded = || {
-            is_excluded(&self.exclude, name.as_ref())
-                || is_excluded(&[OUR_NAMESPACE.into()], name.as_ref())
+            is_excluded(&self.exclude, name)
+                || is_excluded(&[OUR_NAMESPACE.into()], name)
                 || self
                     .exclude_prefixes
                     .iter()
@@ -104,8 +105,7 @@ impl Managed {
 
     /// Whether the run answers for the target's ref `name`.
     pub(super) fn contains(&self, name: &BStr) -> bool {
-        let name = name.to_owned();
-        self.names.contains(&name) || self.has_namespace(&name)
+        self.names.contains(name) || self.has_namespace(name)
     }
 }
 

@@ -1,43 +1,46 @@
 //! Refs that cannot be created because of refs that are there: `a` and `a/b` cannot both exist.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use bstr::{BStr, BString, ByteSlice};
 
 use super::Choice;
+use crate::wire::ref_name::RefName;
 use crate::wire::refs::Advertisement;
 
+/// The refs that cannot be created, and the target's ref that stands in the way of each.
+pub type Obstacles = HashMap<RefName, BString>;
+
 impl Choice {
-    /// The target's ref that stands in the way of creating each of [`wanted`](Choice::wanted), in the same order. A ref
-    /// that this run prunes does not.
-    pub fn obstacles(&self, target: &Advertisement) -> Vec<Option<BString>> {
-        let mut there: BTreeSet<&BStr> = target.refs.iter().map(|r| r.name.as_ref()).collect();
-        for name in &self.prunes {
-            there.remove(name.as_bstr());
-        }
-        let obstacle = |name: &BStr| {
-            if there.contains(name) {
-                return None;
-            }
-            above(&there, name).or_else(|| below(&there, name))
+    /// What stands in the way of creating [what is wanted](Choice::wanted). A ref that this run prunes does not.
+    pub fn obstacles(&self, target: &Advertisement) -> Obstacles {
+        // Both lists are in the order of their names.
+        let stays = |name: &BStr| self.prunes.binary_search_by_key(&name, |gone| gone).is_err();
+        let above = |name: &BStr| {
+            let found = |parent: &&BStr| target.find(parent).is_some() && stays(parent);
+            parents(name).find(found).map(BStr::to_owned)
         };
-        self.wanted
-            .iter()
-            .map(|pair| obstacle(pair.target.as_ref()))
+        let below = |name: &BStr| {
+            let children = [name.as_bytes(), b"/"].concat();
+            let from = target.refs.position(children.as_bstr());
+            let rest = (from..).map_while(|number| Some(target.refs.get(number)?.name));
+            let mut there = rest.take_while(|name| name.starts_with(&children));
+            there.find(|name| stays(name)).map(BStr::to_owned)
+        };
+        self.wanted()
+            .filter(|pair| target.find(pair.target).is_none())
+            .filter_map(|pair| {
+                Some((
+                    pair.target.into(),
+                    above(pair.target).or_else(|| below(pair.target))?,
+                ))
+            })
             .collect()
     }
 }
 
-fn above(there: &BTreeSet<&BStr>, name: &BStr) -> Option<BString> {
+/// `refs` and `refs/heads` for `refs/heads/a`.
+pub(super) fn parents(name: &BStr) -> impl Iterator<Item = &BStr> {
     let slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-    slashes
-        .filter_map(|(end, _)| name.get(..end))
-        .find(|parent| there.contains(parent.as_bstr()))
-        .map(BString::from)
-}
-
-fn below(there: &BTreeSet<&BStr>, name: &BStr) -> Option<BString> {
-    let children = [name.as_bytes(), b"/"].concat();
-    let first = there.range(children.as_bstr()..).next()?;
-    first.starts_with(&children).then(|| (*first).to_owned())
+    slashes.filter_map(|(end, _)| Some(name.get(..end)?.as_bstr()))
 }

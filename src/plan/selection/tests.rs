@@ -1,29 +1,36 @@
 //! Selections on literals.
 
+use std::collections::HashMap;
+
+use bstr::ByteSlice;
+
 use super::*;
 
 fn oid(digit: char) -> ObjectId {
     ObjectId::from_hex(digit.to_string().repeat(40).as_bytes()).unwrap()
 }
 
-/// `name=digit` each; the first branch is HEAD's.
-fn advertised(refs: &[&str]) -> Advertisement {
-    let refs: Vec<_> = refs
-        .iter()
-        .map(|entry| {
-            let (name, digit) = entry.split_once('=').unwrap_or((entry, "1"));
-            RemoteRef {
-                name: name.into(),
-                oid: oid(digit.chars().next().unwrap()),
-                peeled: None,
-            }
-        })
-        .collect();
-    Advertisement {
-        head: refs.iter().find(|r| is_branch(&r.name)).map(|r| r.name.clone()),
-        refs,
+/// `name=digit` each, with `^digit` behind it for a tag object; the first branch is HEAD's.
+fn advertised(refs: &[&str]) -> Arc<Advertisement> {
+    let entries = refs.iter().map(|entry| {
+        let (name, value) = entry.split_once('=').unwrap_or((entry, "1"));
+        let (value, peeled) = value.split_once('^').unwrap_or((value, ""));
+        RemoteRef {
+            name: name.into(),
+            oid: oid(value.chars().next().unwrap()),
+            peeled: peeled.chars().next().map(oid),
+        }
+    });
+    let mut advertisement = Advertisement {
+        head: entries
+            .clone()
+            .find(|entry| is_branch(entry.name))
+            .map(|entry| entry.name.to_owned()),
+        refs: entries.collect(),
         ..Advertisement::default()
-    }
+    };
+    advertisement.finish();
+    advertisement.into()
 }
 
 const SOURCE: [&str; 9] = [
@@ -34,7 +41,7 @@ const SOURCE: [&str; 9] = [
     "refs/pull/1/head=5",
     "refs/relay/batch/1=6",
     "refs/tags/both=7",
-    "refs/tags/v1=8",
+    "refs/tags/v1=8^c",
     "refs/tags/v2=9",
 ];
 
@@ -52,10 +59,10 @@ fn words(list: &[&str]) -> Vec<BString> {
 /// `source>target` of what is wanted, and `-name` of what goes.
 fn choose(selection: &Selection, target: &[&str]) -> Vec<String> {
     let choice = select(selection, &advertised(&SOURCE), &advertised(target)).unwrap();
-    let short = |name: &BString| name.strip_prefix(b"refs/").unwrap().as_bstr().to_string();
-    let wanted = choice.wanted.iter().map(|pair| match pair.source == pair.target {
-        true => short(&pair.source),
-        false => format!("{}>{}", short(&pair.source), short(&pair.target)),
+    let short = |name: &BStr| name.strip_prefix(b"refs/").unwrap().as_bstr().to_string();
+    let wanted = choice.wanted().map(|pair| match pair.source.name == pair.target {
+        true => short(pair.target),
+        false => format!("{}>{}", short(pair.source.name), short(pair.target)),
     });
     wanted
         .chain(choice.prunes.iter().map(|name| format!("-{}", short(name))))
@@ -79,7 +86,7 @@ fn mapped(maps: &[&str]) -> Selection {
 fn without_a_word_it_is_all_branches() {
     assert_eq!(
         choose(&selection(), &[]),
-        ["heads/main", "heads/dev", "heads/both"]
+        ["heads/both", "heads/dev", "heads/main"]
     );
 }
 
@@ -112,7 +119,7 @@ fn all_refs_are_all_but_the_excluded() {
     };
     assert_eq!(
         choose(&all, &[]),
-        ["heads/main", "heads/both", "notes/commits", "tags/both"]
+        ["heads/both", "heads/main", "notes/commits", "tags/both"]
     );
     let nothing_configured = Selection {
         exclude: Vec::new(),
@@ -258,7 +265,7 @@ fn an_empty_source_prunes_nothing_and_says_so() {
         ..selection()
     };
     let target = advertised(&["refs/heads/main"]);
-    let err = select(&all, &Advertisement::default(), &target).unwrap_err();
+    let err = select(&all, &Arc::default(), &target).unwrap_err();
     assert_eq!((err.kind(), err.side()), (Kind::Peer, Some(Side::Source)));
     assert!(err.message().contains("is empty"));
     let only_tags = advertised(&["refs/tags/v1"]);
@@ -279,8 +286,7 @@ fn updates_carry_the_targets_values_and_what_may_be_overwritten() {
         prune: true,
         ..selection()
     };
-    let mut source = advertised(&SOURCE);
-    source.refs[7].peeled = Some(oid('c'));
+    let source = advertised(&SOURCE);
     let choice = select(&pruning, &source, &target).unwrap();
     let updates = choice.updates(&target, Overwrite::Lease);
     assert_eq!((updates[0].old, updates[0].new), (Some(oid('a')), Some(oid('1'))));
@@ -300,14 +306,22 @@ fn updates_carry_the_targets_values_and_what_may_be_overwritten() {
 
 #[test]
 fn names_are_bytes() {
-    let mut source = advertised(&["refs/heads/main"]);
-    source.refs[0].name = b"refs/heads/gr\xfcn".into();
+    let name = b"refs/heads/gr\xfcn".as_bstr();
+    let entry = RemoteRef {
+        name,
+        oid: oid('1'),
+        peeled: None,
+    };
+    let source = Advertisement {
+        refs: [entry].into_iter().collect(),
+        ..Advertisement::default()
+    };
     let named = Selection {
         branches: vec![b"gr\xfcn".into()],
         ..selection()
     };
-    let choice = select(&named, &source, &Advertisement::default()).unwrap();
-    assert_eq!(choice.wanted[0].target, b"refs/heads/gr\xfcn".as_bstr());
+    let choice = select(&named, &source.into(), &Advertisement::default()).unwrap();
+    assert_eq!(choice.wanted().next().unwrap().target, name);
 }
 
 #[test]
@@ -319,9 +333,11 @@ fn refs_in_the_way_are_found_unless_they_are_pruned() {
         let choice = select(&all, &source, &target).unwrap();
         choice.obstacles(&target)
     };
-    assert_eq!(
-        found(false),
-        [Some("refs/heads/a/x".into()), Some("refs/heads/b".into()), None]
-    );
-    assert_eq!(found(true), [None, None, None]);
+    let expected = [
+        ("refs/heads/a", "refs/heads/a/x"),
+        ("refs/heads/b/c", "refs/heads/b"),
+    ];
+    let expected = expected.map(|(name, other)| (name.into(), other.into()));
+    assert_eq!(found(false), HashMap::from(expected));
+    assert_eq!(found(true), HashMap::new());
 }
