@@ -23,6 +23,7 @@ use crate::session::{Policy, Session};
 use crate::strategy::Route;
 use crate::strategy::ancestry::KnownParents;
 use crate::upload_pack::Source;
+use crate::url::Family;
 use crate::wire::object::{Commit, ObjectKind};
 
 /// Bring the target's refs in step with the source's. If one ref is blocked, none is pushed, unless
@@ -227,6 +228,9 @@ pub(super) fn configuration(options: &Options) -> Result<Config> {
         Protocol::Auto => {}
         Protocol::V1 => config.set("protocol.version", "1"),
         Protocol::V2 => config.set("protocol.version", "2"),
+    }
+    if let Some(family) = options.family {
+        config.set(Family::KEY, family.name());
     }
     Ok(config)
 }

@@ -131,6 +131,9 @@ impl Reader {
             *program = Some(words.clone());
             return Ok("ok\n".into());
         }
+        if let (Way::Service { address, .. }, HelperOption::Family(family)) = (&mut self.way, option) {
+            address.restrict(*family);
+        }
         if self.is_curl() && *option == HelperOption::Unknown {
             // From a git newer than this program: its helper knows better.
             self.child_after(held)?;

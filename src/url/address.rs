@@ -7,6 +7,7 @@ use bstr::{BStr, BString, ByteSlice};
 use gix_transport::Service;
 
 use super::location::{Location, Remote};
+use super::reach::{Family, Reach};
 use super::{check_allowed, redact, resolve};
 use crate::error::{Error, Kind, Result, Side};
 use crate::git::{Config, os_str};
@@ -37,6 +38,8 @@ pub struct HttpAddress {
     pub settings: Box<Config>,
     /// A password stood in what the user typed, where git shows it to everybody.
     pub shows_password: bool,
+    /// How to get to the server.
+    pub reach: Reach,
 }
 
 /// A local path.
@@ -65,6 +68,8 @@ pub struct SshAddress {
     pub command: Option<BString>,
     /// `ssh.variant`.
     pub variant: Option<BString>,
+    /// How to get to the host.
+    pub reach: Reach,
 }
 
 /// What the git protocol needs to know.
@@ -84,6 +89,8 @@ pub struct DaemonAddress {
     pub programs: Programs,
     /// All values of `core.gitProxy`.
     pub proxies: Vec<BString>,
+    /// How to get to the host.
+    pub reach: Reach,
 }
 
 /// What another remote helper needs to know.
@@ -99,6 +106,8 @@ pub struct HelperAddress {
     pub url: String,
     /// Other programs than git's own.
     pub programs: Programs,
+    /// How to get to the host, if there is one.
+    pub reach: Reach,
 }
 
 /// `remote.<name>.uploadpack` and `remote.<name>.receivepack`: shell commands in place of git's own services.
@@ -148,8 +157,9 @@ impl Address {
     fn at(location: Location, url: &str, name: &str, config: &Config) -> Result<Address> {
         let shown = redact(url);
         let programs = Programs::of(name, config);
+        let reach = Reach::of(config)?;
         Ok(match location {
-            Location::Web => Address::Http(web(url)?),
+            Location::Web => Address::Http(web(url, reach)?),
             Location::Local(path) => Address::Local(LocalAddress {
                 path: os_str(&path).into(),
                 programs,
@@ -162,6 +172,7 @@ impl Address {
                 programs,
                 command: config.string("core.sshCommand").map(BStr::to_owned),
                 variant: config.string("ssh.variant").map(BStr::to_owned),
+                reach,
             }),
             Location::Daemon(remote) => Address::Daemon(DaemonAddress {
                 shown,
@@ -175,6 +186,7 @@ impl Address {
                     .into_iter()
                     .map(BStr::to_owned)
                     .collect(),
+                reach,
             }),
             Location::Helper {
                 name: helper,
@@ -185,8 +197,20 @@ impl Address {
                 remote: name.to_owned(),
                 url: address,
                 programs,
+                reach,
             }),
         })
+    }
+
+    /// Use only addresses of `family` to get there. A local path has none.
+    pub fn restrict(&mut self, family: Family) {
+        match self {
+            Address::Http(HttpAddress { reach, .. })
+            | Address::Ssh(SshAddress { reach, .. })
+            | Address::Daemon(DaemonAddress { reach, .. })
+            | Address::Helper(HelperAddress { reach, .. }) => reach.family = family,
+            Address::Local(_) => {}
+        }
     }
 
     /// Whether this is a local repository whose history has holes. A server tells it only when history is asked for.
@@ -286,7 +310,7 @@ fn has_password(text: &str) -> bool {
     userinfo.is_some_and(|(userinfo, _)| userinfo.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
 }
 
-fn web(text: &str) -> Result<HttpAddress> {
+fn web(text: &str, reach: Reach) -> Result<HttpAddress> {
     let mut url = gix_url::parse(text.as_bytes().as_bstr()).map_err(|err| {
         Error::new(Kind::Usage, format!("'{}' is not a URL", redact(text))).caused_by(err.to_string())
     })?;
@@ -300,6 +324,7 @@ fn web(text: &str) -> Result<HttpAddress> {
         userinfo,
         settings: Box::default(),
         shows_password: false,
+        reach,
     })
 }
 
