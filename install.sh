@@ -1,6 +1,6 @@
 #!/bin/sh
-# Build git-remote-sync and install its programs, manual pages and completions for shells, or take away what an earlier run installed.
-# Run it with --help for the options.
+# Build git-remote-sync and install its programs, manual pages and completions for shells, or take away what an earlier
+# run installed. Run it with --help for the options.
 
 set -eu
 

@@ -36,7 +36,7 @@ enum Way {
     },
     /// Git itself, to a service.
     Service {
-        address: Address,
+        address: Box<Address>,
         /// What `--upload-pack` names.
         program: Option<BString>,
         version: usize,
@@ -81,7 +81,7 @@ impl Reader {
                 url: address.url,
             },
             address => Way::Service {
-                address,
+                address: Box::new(address),
                 program: None,
                 version: version(config)?,
             },

@@ -94,11 +94,10 @@ impl Family {
                 b"--" => break,
                 b"--ipv4" => family = Family::V4,
                 b"--ipv6" => family = Family::V6,
-                word if word.starts_with(b"--") => {
-                    if WITH_VALUE.contains(&word) {
-                        words.next();
-                    }
+                word if WITH_VALUE.contains(&word) => {
+                    words.next();
                 }
+                [b'-', b'-', ..] => {}
                 [b'-', letters @ ..] => {
                     let (switches, takes_next) = before_push_option(letters);
                     for letter in switches {
