@@ -237,3 +237,23 @@ fn ssh_gets_the_option(pair: &Pair) {
     assert!(log.lines().all(|line| line.contains("-6 h ")), "{log}");
     assert!(log.contains("receive-pack"), "{log}");
 }
+
+/// `git fetch` waits as it does without us.
+#[test]
+fn git_itself_waits_as_long_as_it_likes() {
+    let pair = Pair::local(&gits()[0]);
+    let silent = Silent::start();
+    let url = format!("relay::git://127.0.0.1:{}/x=>{}", silent.port(), pair.target.at());
+    let fetch = pair
+        .here
+        .cmd()
+        .args(["-c", "relay.timeout=1", "ls-remote", &url])
+        .spawn();
+    let (connection, _) = silent.0.accept().unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    let ended_by_us = std::time::Instant::now();
+    drop(connection);
+    let output = fetch.finish().exits(128);
+    output.never_says("no sign of life");
+    assert!(ended_by_us.elapsed() < SOON);
+}

@@ -4,6 +4,7 @@ mod address;
 mod location;
 mod reach;
 mod resolve;
+mod same;
 
 use crate::error::{Error, Kind, Result};
 pub use address::{Address, DaemonAddress, HelperAddress, HttpAddress, LocalAddress, Programs, SshAddress};
