@@ -1,6 +1,6 @@
 #!/bin/sh
-# Build git-remote-sync and install its programs and manual pages, or take away what an earlier run installed.
-# Run it with --help for the options.
+# Build git-remote-sync and install its programs, manual pages and completions for shells, or take away what an earlier
+# run installed. Run it with --help for the options.
 
 set -eu
 
@@ -9,7 +9,7 @@ usage() {
 usage: ./install.sh [--prefix DIR] [--no-build]
        ./install.sh [--prefix DIR] --uninstall
 
-    --prefix DIR   install to DIR/bin and DIR/share/man/man1 (default: ~/.local)
+    --prefix DIR   install to DIR/bin and DIR/share (default: ~/.local)
     --no-build     install what an earlier `cargo build --release` made
     --uninstall    remove what an earlier run installed to DIR, and nothing else
 END
@@ -130,6 +130,13 @@ put() { # <mode> <from> <to>
     printf 'f %s\n' "$3" >>"$new"
 }
 
+# What the program prints about itself, where the shell looks for it.
+put_completions() { # <shell> <file>
+    make_directory "$(dirname -- "$2")"
+    "$bin/git-relay" completions "$1" >"$new.script" || fail "cannot make the completions for $1"
+    put 644 "$new.script" "$2"
+}
+
 put_alias() { # <existing> <name>
     if ln -f -- "$1" "$2.new" 2>/dev/null; then
         mv -f -- "$2.new" "$2" || fail "cannot write $2"
@@ -156,7 +163,7 @@ install() {
         [ -x "$target/release/$program" ] || fail "$target/release/$program is not there: run without --no-build"
     done
     new=$(mktemp)
-    trap 'rm -f -- "$new"' EXIT
+    trap 'rm -f -- "$new" "$new.script"' EXIT
     make_directory "$bin"
     make_directory "$man"
     make_directory "$(dirname -- "$list")"
@@ -167,9 +174,12 @@ install() {
     for page in "$root"/man/*.1; do
         put 644 "$page" "$man/$(basename -- "$page")"
     done
+    put_completions bash "$prefix/share/bash-completion/completions/git-relay"
+    put_completions zsh "$prefix/share/zsh/site-functions/_git-relay"
+    put_completions fish "$prefix/share/fish/vendor_completions.d/git-relay.fish"
     take_over_old_list
     cp -- "$new" "$list" || fail "cannot write $list"
-    echo "installed $(programs | tr '\n' ' ')and git-remote-sync to $bin, manual pages to $man"
+    echo "installed $(programs | tr '\n' ' ')and git-remote-sync to $bin, manual pages and completions to $prefix/share"
     advise
 }
 

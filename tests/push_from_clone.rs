@@ -74,12 +74,30 @@ fn local_work_is_not_published_by_surprise() {
     }
 }
 
+/// The objects that a shallow or partial clone lacks come from the source, and not into the clone.
 #[test]
-fn a_shallow_clone_pushes_history_that_it_does_not_hold() {
-    for git in gits() {
+fn clones_push_what_they_do_not_hold() {
+    let kinds: [&[&str]; 2] = [
+        &["--depth=1", "--no-single-branch"],
+        &["--filter=tree:0", "--bare"],
+    ];
+    for (git, kind) in gits().iter().flat_map(|git| kinds.map(|kind| (git, kind))) {
         let pair = Pair::new(git);
         scenes::fresh(&pair);
-        let clone = ordinary_clone(git, &pair, &["--depth=1", "--no-single-branch"]);
+        pair.source.config("uploadpack.allowFilter", "true");
+        let clone = ordinary_clone(git, &pair, kind);
+        if kind.contains(&"--bare") {
+            // A bare clone has its branches where the others have their remote's.
+            clone.git(&["push", "there", "refs/heads/*"]).ok();
+            let missing = ["rev-list", "--objects", "--all", "--missing=print"];
+            assert!(
+                clone.read(&missing).contains("\n?"),
+                "nothing is missing from the clone"
+            );
+            pair.target.fsck();
+            assert_eq!(pair.target.id("main^{tree}"), pair.source.id("main^{tree}"));
+            continue;
+        }
         clone
             .git(&["push", "there", "refs/remotes/origin/*:refs/heads/*"])
             .ok();

@@ -17,9 +17,12 @@ fn ten_thousand_refs() {
             formats.push("reftable");
         }
         for format in formats {
-            let option = format!("--ref-format={format}");
-            let init: &[&str] = if format == "files" { &[] } else { &[&option] };
-            let pair = Pair::with(git, init, Options::default()).reached(Reach::Http, Reach::Path);
+            let mut pair = Pair::with(git, &[], Options::default()).reached(Reach::Http, Reach::Path);
+            if format == "reftable" {
+                // Only where the view goes: git itself takes a minute to write as many refs there one by one.
+                let option = format!("--ref-format={format}");
+                pair.push_from(pair.world.init("tables.git", &["--bare", &option]));
+            }
             let mut import = Import::new();
             let main = import.line_of("refs/heads/main", None, "main", 10_001);
             for (n, mark) in main.iter().enumerate() {

@@ -203,3 +203,49 @@ fn completions_for_bash() {
         assert_eq!(output.out(), "bootstrap\n--max-pack-bytes\n", "{output}");
     }
 }
+
+/// Everything is where programs look for it, and goes again. (`.ci/run` builds and installs for real.)
+#[test]
+fn the_installer_brings_completions_and_takes_them_away() {
+    let git = &gits()[0];
+    let pair = Pair::local(git);
+    let dir = pair.world.path();
+    let built = dir.join("target/release");
+    std::fs::create_dir_all(&built).unwrap();
+    for program in [
+        env!("CARGO_BIN_EXE_git-remote-relay"),
+        env!("CARGO_BIN_EXE_git-relay"),
+    ] {
+        let name = std::path::Path::new(program).file_name().unwrap();
+        std::os::unix::fs::symlink(program, built.join(name)).unwrap();
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/install.sh");
+    let run = |args: &[&str]| {
+        let install = git
+            .program_in(dir, script)
+            .env("CARGO_TARGET_DIR", dir.join("target"));
+        install.args(["--prefix", "to"]).args(args).run()
+    };
+    let there = |name: &str| dir.join("to/share").join(name);
+    let completions = [
+        "bash-completion/completions/git-relay",
+        "zsh/site-functions/_git-relay",
+        "fish/vendor_completions.d/git-relay.fish",
+    ];
+    // Somebody else's file stays, and so does its directory.
+    std::fs::create_dir_all(there("zsh/site-functions")).unwrap();
+    std::fs::write(there("zsh/site-functions/_other"), "").unwrap();
+    for _ in 0..2 {
+        run(&["--no-build"]).ok();
+        for name in completions {
+            let text = std::fs::read_to_string(there(name)).unwrap();
+            assert!(text.contains("max-pack-bytes"), "{name}");
+        }
+    }
+    run(&["--uninstall"]).ok();
+    for name in completions {
+        assert!(!there(name).exists(), "{name}");
+    }
+    assert!(there("zsh/site-functions/_other").exists());
+    assert!(!dir.join("to/bin").exists() && !there("fish").exists() && !there("bash-completion").exists());
+}

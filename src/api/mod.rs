@@ -31,6 +31,7 @@ mod sync;
 pub use crate::plan::{Overwrite, Selection};
 pub use crate::progress::{Progress, Silent};
 pub use crate::strategy::{Moved, Strategy, Terms};
+pub use crate::url::Family;
 pub use pair::Pair;
 pub use probe::{ProbeReport, ProbeRequest, SideReport, probe};
 pub use push::push;

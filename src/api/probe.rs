@@ -13,6 +13,7 @@ use crate::receive_pack::Target;
 use crate::session;
 use crate::transport::Traffic;
 use crate::upload_pack::Source;
+use crate::url::Family;
 use crate::wire::refs::Advertisement;
 
 /// Look at a source, and at a target if there is one.
@@ -24,6 +25,8 @@ pub struct ProbeRequest {
     pub target: Option<String>,
     /// Which protocol to speak with the source.
     pub protocol: Protocol,
+    /// Which addresses of both hosts may be used; `None` for what `relay.family` says.
+    pub family: Option<Family>,
 }
 
 /// What was found on both sides.
@@ -72,6 +75,7 @@ pub fn probe(request: &ProbeRequest) -> Run {
 fn attempt(request: &ProbeRequest, run: &mut Run) -> Result<()> {
     let options = Options {
         protocol: request.protocol,
+        family: request.family,
         ..Options::default()
     };
     let config = super::sync::configuration(&options)?;

@@ -13,6 +13,7 @@ use crate::error::{Error, Result, Side};
 use crate::git::foreground::{exit_code, foreground};
 use crate::git::inherit::settings_to_inherit;
 use crate::git::{Config, Git};
+use crate::url::Family;
 use crate::{session, view};
 
 /// Run plain `git push <arguments>` from `pair`'s source to its target, on our own standard streams, and return git's
@@ -22,15 +23,19 @@ use crate::{session, view};
 /// When there is no place to run git in, or no git.
 pub fn push(pair: &Pair, arguments: &[OsString]) -> Result<u8> {
     let here = Git::here();
-    let config = here.config()?;
+    let mut config = here.config()?.clone();
+    match Family::of_push(arguments.iter().map(|word| word.as_encoded_bytes())) {
+        Family::All => {}
+        family => config.set(Family::KEY, family.name()),
+    }
     let dir = tempfile::Builder::new().prefix("git-relay-").tempdir();
     let dir = dir.map_err(|err| Error::from_io(err, "cannot make a temporary directory"))?;
     let git_dir = dir.path().join("view.git");
-    create(&git_dir, pair, config)?;
+    create(&git_dir, pair, &config)?;
     lend_configuration(&here, &git_dir)?;
     let made = match is_dry_run(arguments) {
         true => None,
-        false => make_target(pair, config),
+        false => make_target(pair, &config),
     };
     let mut command = here.command_for_view(&git_dir);
     command

@@ -3,6 +3,7 @@
 use super::Pair;
 use crate::plan::{Overwrite, Selection};
 use crate::strategy::Terms;
+use crate::url::Family;
 
 /// A [`sync`](super::sync()), or with the same words a [`plan`](super::plan) or a [`fetch`](super::fetch).
 #[derive(Debug, Clone)]
@@ -99,6 +100,8 @@ pub struct Options {
     pub terms: Terms,
     /// Ask both sides for words about their progress.
     pub progress: bool,
+    /// Which addresses of both hosts may be used; `None` for what `relay.family` says.
+    pub family: Option<Family>,
 }
 
 /// The version of git's protocol to ask the source for.

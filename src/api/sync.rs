@@ -21,6 +21,7 @@ use crate::session::{Policy, Session};
 use crate::strategy::ancestry::KnownParents;
 use crate::strategy::{Route, Strategy};
 use crate::upload_pack::Source;
+use crate::url::Family;
 use crate::wire::object::{Commit, ObjectKind};
 
 /// Bring the target's refs in step with the source's. If one ref is blocked, none is pushed, unless
@@ -213,6 +214,9 @@ pub(super) fn configuration(options: &Options) -> Result<Config> {
         Protocol::Auto => {}
         Protocol::V1 => config.set("protocol.version", "1"),
         Protocol::V2 => config.set("protocol.version", "2"),
+    }
+    if let Some(family) = options.family {
+        config.set(Family::KEY, family.name());
     }
     Ok(config)
 }

@@ -7,7 +7,7 @@ use bstr::BString;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::size::Size;
-use crate::api::{Options, Overwrite, Pair, Protocol, Selection, Strategy, Terms};
+use crate::api::{Family, Options, Overwrite, Pair, Protocol, Selection, Strategy, Terms};
 use crate::error::{Error, Kind, Result};
 
 const EXAMPLES: &str = "\
@@ -137,6 +137,19 @@ pub(super) struct TransferArgs {
     /// Stop, with nothing changed, if the pack is larger; takes k, m and g
     #[arg(long, value_name = "BYTES")]
     max_pack_bytes: Option<Size>,
+    #[command(flatten)]
+    family: FamilyArgs,
+}
+
+/// How to reach both sides.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(super) struct FamilyArgs {
+    /// Use only IPv4 addresses
+    #[arg(short = '4', long, overrides_with = "ipv6", help_heading = "Transfer")]
+    ipv4: bool,
+    /// Use only IPv6 addresses
+    #[arg(short = '6', long, overrides_with = "ipv4", help_heading = "Transfer")]
+    ipv6: bool,
 }
 
 /// How to go about a push.
@@ -208,6 +221,8 @@ pub(super) struct ProbeArgs {
     /// Which protocol to speak with the source
     #[arg(long, value_enum, default_value = "auto", value_name = "VERSION")]
     pub(super) protocol: ProtocolArg,
+    #[command(flatten)]
+    pub(super) family: FamilyArgs,
 }
 
 /// `fetch`.
@@ -313,6 +328,16 @@ impl OverwriteArgs {
     }
 }
 
+impl FamilyArgs {
+    pub(super) fn family(self) -> Option<Family> {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => Some(Family::V4),
+            (_, true) => Some(Family::V6),
+            (false, false) => None,
+        }
+    }
+}
+
 impl PushPolicyArgs {
     pub(super) fn best_effort(&self) -> bool {
         self.best_effort
@@ -339,6 +364,7 @@ impl TransferArgs {
                 ..Terms::default()
             },
             progress,
+            family: self.family.family(),
             ..Options::default()
         }
     }

@@ -66,6 +66,8 @@ pub const LOCAL_ENV_VARS: [&str; 16] = [
 #[derive(Debug, Clone)]
 pub struct Git {
     place: Place,
+    /// Settings on top of those that git reads.
+    overrides: Vec<(&'static str, &'static str)>,
     layout: OnceLock<Layout>,
     config: OnceLock<Config>,
 }
@@ -108,9 +110,26 @@ impl Git {
     fn new(place: Place) -> Self {
         Git {
             place,
+            overrides: Vec::new(),
             layout: OnceLock::new(),
             config: OnceLock::new(),
         }
+    }
+
+    /// Let `value` be the one of `key` that counts in [`Git::config`]. Spawned commands do not see it.
+    pub fn override_setting(&mut self, key: &'static str, value: &'static str) {
+        self.overrides.push((key, value));
+        if let Some(config) = self.config.get_mut() {
+            config.set(key, value);
+        }
+    }
+
+    fn parse_config(&self, list: &[u8]) -> Config {
+        let mut config = Config::parse(list);
+        for (key, value) in &self.overrides {
+            config.set(key, value);
+        }
+        config
     }
 
     /// The value that a spawned git sees for one of the [`LOCAL_ENV_VARS`] or any other `GIT_…` variable.
@@ -169,7 +188,7 @@ impl Git {
             Some(config) => Ok(config),
             None => {
                 let config = self.command(Config::ARGS).fails_as_config().run()?;
-                Ok(self.config.get_or_init(|| Config::parse(&config)))
+                Ok(self.config.get_or_init(|| self.parse_config(&config)))
             }
         }
     }
@@ -192,7 +211,7 @@ impl Git {
         let (facts, config) = (facts?, config?);
         let config = self
             .config
-            .get_or_init(|| Config::parse(&config.unwrap_or_default()));
+            .get_or_init(|| self.parse_config(&config.unwrap_or_default()));
         if let Some(facts) = facts {
             let layout = Layout::parse(&facts, config, self.var("GIT_REFERENCE_BACKEND").is_some())?;
             self.layout.get_or_init(|| layout);

@@ -4,6 +4,7 @@ use bstr::{BString, ByteSlice};
 use gix_hash::ObjectId;
 
 use crate::error::{Error, Kind, Result, printable};
+use crate::url::Family;
 
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub(super) enum HelperOption {
     ServicePath(BString),
     /// A fetch that completes a partial clone.
     FromPromisor,
+    /// `--ipv4` or `--ipv6`.
+    Family(Family),
     /// Known, and nothing has to be done for it here.
     Ignored,
     /// Known, but the value is not one of those that it can have.
@@ -126,6 +129,7 @@ fn parse_option(option: &[u8]) -> Result<HelperOption> {
         b"pushcert" => HelperOption::PushCert { required: flag },
         b"servpath" => HelperOption::ServicePath(unquote(value)?),
         b"from-promisor" => HelperOption::FromPromisor,
+        b"family" => Family::named(value).map_or(HelperOption::Invalid, HelperOption::Family),
         b"depth" if value.to_str().ok().and_then(|v| v.parse::<u64>().ok()).is_none() => {
             HelperOption::Invalid
         }
@@ -137,14 +141,13 @@ fn parse_option(option: &[u8]) -> Result<HelperOption> {
 }
 
 /// Options of `set_option()` in git's `remote-curl.c` that are about fetching. Git itself sees to that they are sensible.
-const OF_READING: [&[u8]; 11] = [
+const OF_READING: [&[u8]; 10] = [
     b"check-connectivity",
     b"cloning",
     b"deepen-not",
     b"deepen-relative",
     b"deepen-since",
     b"depth",
-    b"family",
     b"filter",
     b"followtags",
     b"refetch",
@@ -260,5 +263,7 @@ mod tests {
         assert_eq!(push, Command::ConnectForPush);
         assert_eq!(option("option depth 3"), HelperOption::Ignored);
         assert_eq!(option("option depth x"), HelperOption::Invalid);
+        assert_eq!(option("option family ipv6"), HelperOption::Family(Family::V6));
+        assert_eq!(option("option family ipv5"), HelperOption::Invalid);
     }
 }

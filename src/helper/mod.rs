@@ -23,11 +23,11 @@ use bstr::BString;
 use crate::error::{Error, Kind, Result};
 use crate::git::Git;
 use crate::report::{Terminal, Verbosity};
-use crate::url::RelayUrl;
+use crate::url::{Family, RelayUrl};
 use command::{Command, HelperOption, PushSpec};
 pub(crate) use main::init_log;
 pub use main::main;
-use purpose::Purpose;
+use purpose::{Caller, Purpose};
 use push::PushOptions;
 use reading::Reader;
 use report::Report;
@@ -52,6 +52,8 @@ pub struct Helper {
     report: Arc<Mutex<Report>>,
     /// Git completes a partial clone.
     from_promisor: bool,
+    /// How to connect.
+    family: Family,
 }
 
 impl Helper {
@@ -73,6 +75,7 @@ impl Helper {
             reader: None,
             held: Vec::new(),
             from_promisor: false,
+            family: Family::All,
         }
     }
 
@@ -100,6 +103,7 @@ impl Helper {
             match Command::parse(&line)? {
                 Command::Capabilities => stage = Some(self.introduce()?),
                 Command::Option(option) => {
+                    self.note_family(&option, stage.as_ref());
                     // Git exits with 128 and no words of its own if the helper ends here.
                     stage = Some(Ok(stage.take().unwrap_or_else(|| Err(unprepared()))?));
                     self.option(&line, option)?;
@@ -128,8 +132,11 @@ impl Helper {
 
     /// Get ready for what git is about to do, as far as that is known, and say what we can do.
     fn introduce(&mut self) -> Result<Result<Stage>> {
-        let purpose = Purpose::of_our_caller();
+        let Caller { purpose, family } = Caller::find();
         log::info!(target: "relay::helper", "git is here to {purpose:?}");
+        if family != Family::All {
+            self.restrict(family);
+        }
         let stage = crate::view::recover(&self.git)
             .and_then(|_| RelayUrl::parse(&self.url))
             .and_then(|url| self.stage(purpose, url));
@@ -166,6 +173,27 @@ impl Helper {
             let url = RelayUrl::parse(&self.url)?;
             Reader::find(&url, self.git.config()?)
         })
+    }
+
+    /// Connect as `option` says from now on. A view is there already, whose connections cannot be changed any more: where
+    /// the system shows git's command line it was built that way.
+    fn note_family(&mut self, option: &HelperOption, stage: Option<&Result<Stage>>) {
+        let &HelperOption::Family(family) = option else {
+            return;
+        };
+        let is_connected = stage.is_some_and(|stage| stage.as_ref().is_ok_and(Stage::is_connected));
+        if is_connected && self.family != family {
+            Terminal::new(self.verbosity).warning(&format!(
+                "'{}' came too late for the connections of this push; relay.family says it in time",
+                family.name()
+            ));
+        }
+        self.restrict(family);
+    }
+
+    fn restrict(&mut self, family: Family) {
+        self.family = family;
+        self.git.override_setting(Family::KEY, family.name());
     }
 
     fn option(&mut self, line: &[u8], option: HelperOption) -> Result<()> {
@@ -279,7 +307,8 @@ impl Helper {
             HelperOption::ObjectFormat(wanted) => self.name_format = *wanted,
             HelperOption::PushCert { required: false } => push.unsigned = true,
             HelperOption::FromPromisor => self.from_promisor = true,
-            HelperOption::Ignored => {}
+            // Noted already.
+            HelperOption::Family(_) | HelperOption::Ignored => {}
             HelperOption::Invalid => return b"error invalid value\n",
             // A signature covers a nonce of the target, and only git can make one.
             HelperOption::PushCert { required: true }

@@ -8,6 +8,8 @@
 use std::fs::File;
 use std::io::Read;
 
+use crate::url::Family;
+
 /// What the git that runs us does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -40,21 +42,32 @@ const WITH_VALUE: [&[u8]; 8] = [
     b"--work-tree",
 ];
 
-impl Purpose {
+/// What is known about the git that runs us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Caller {
+    pub(super) purpose: Purpose,
+    /// What a push says about it; others tell us before we connect.
+    pub(super) family: Family,
+}
+
+impl Caller {
     /// Look at the processes that led to us.
-    pub(super) fn of_our_caller() -> Purpose {
+    pub(super) fn find() -> Caller {
         let mut pid = std::os::unix::process::parent_id();
         for _ in 0..GENERATIONS {
             let Some(line) = read(pid, "cmdline") else { break };
             match of_command_line(&line) {
-                Some(purpose) => return purpose,
+                Some(caller) => return caller,
                 None => match read(pid, "stat").and_then(|stat| parent(&stat)) {
                     Some(parent) => pid = parent,
                     None => break,
                 },
             }
         }
-        Purpose::Unknown
+        Caller {
+            purpose: Purpose::Unknown,
+            family: Family::All,
+        }
     }
 }
 
@@ -73,23 +86,28 @@ fn parent(stat: &[u8]) -> Option<u32> {
 }
 
 /// `None` for whatever is not a git command, or one that only hands through to us.
-fn of_command_line(line: &[u8]) -> Option<Purpose> {
+fn of_command_line(line: &[u8]) -> Option<Caller> {
     let mut words = line.split(|byte| *byte == 0);
     let program = words.next()?.rsplit(|byte| *byte == b'/').next()?;
     let command = match program.strip_prefix(b"git-") {
         Some(command) => command,
-        None if program == b"git" => subcommand(words)?,
+        None if program == b"git" => subcommand(&mut words)?,
         None => return None,
     };
-    match command {
-        b"push" => Some(Purpose::Push),
-        command if READERS.contains(&command) => Some(Purpose::Read),
-        command if command.starts_with(b"remote-") => None,
-        _ => Some(Purpose::Unknown),
-    }
+    let purpose = match command {
+        b"push" => Purpose::Push,
+        command if READERS.contains(&command) => Purpose::Read,
+        command if command.starts_with(b"remote-") => return None,
+        _ => Purpose::Unknown,
+    };
+    let family = match purpose {
+        Purpose::Push => Family::of_push(words),
+        Purpose::Read | Purpose::Unknown => Family::All,
+    };
+    Some(Caller { purpose, family })
 }
 
-fn subcommand<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
+fn subcommand<'a>(words: &mut impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
     loop {
         let word = words.next()?;
         if WITH_VALUE.contains(&word) {
@@ -104,8 +122,12 @@ fn subcommand<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]>
 mod tests {
     use super::*;
 
-    fn of(line: &str) -> Option<Purpose> {
+    fn caller(line: &str) -> Option<Caller> {
         of_command_line(line.replace(' ', "\0").as_bytes())
+    }
+
+    fn of(line: &str) -> Option<Purpose> {
+        caller(line).map(|caller| caller.purpose)
     }
 
     #[test]
@@ -118,6 +140,24 @@ mod tests {
         assert_eq!(of("git -C push --git-dir=clone ls-remote"), Some(Purpose::Read));
         assert_eq!(of("git-fetch x"), Some(Purpose::Read));
         assert_eq!(of("git of-the-future push"), Some(Purpose::Unknown));
+    }
+
+    #[test]
+    fn a_push_says_how_to_connect() {
+        let family = |line: &str| caller(line).unwrap().family;
+        assert_eq!(family("git push u main"), Family::All);
+        assert_eq!(family("git push --ipv4 u main"), Family::V4);
+        assert_eq!(family("git -c x=-4 push u main -nq6"), Family::V6);
+        assert_eq!(family("git push -4 --ipv6 u"), Family::V6);
+        for line in [
+            "git push -o4 u",
+            "git push -qo -4 u",
+            "git push --push-option -4 u",
+            "git push u -- -4",
+            "git fetch -4 u",
+        ] {
+            assert_eq!(family(line), Family::All, "{line}");
+        }
     }
 
     #[test]

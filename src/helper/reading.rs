@@ -36,7 +36,7 @@ enum Way {
     },
     /// Git itself, to a service.
     Service {
-        address: Address,
+        address: Box<Address>,
         /// What `--upload-pack` names.
         program: Option<BString>,
         version: usize,
@@ -81,7 +81,7 @@ impl Reader {
                 url: address.url,
             },
             address => Way::Service {
-                address,
+                address: Box::new(address),
                 program: None,
                 version: version(config)?,
             },
@@ -130,6 +130,9 @@ impl Reader {
         if let (Way::Service { program, .. }, HelperOption::ServicePath(words)) = (&mut self.way, option) {
             *program = Some(words.clone());
             return Ok("ok\n".into());
+        }
+        if let (Way::Service { address, .. }, HelperOption::Family(family)) = (&mut self.way, option) {
+            address.restrict(*family);
         }
         if self.is_curl() && *option == HelperOption::Unknown {
             // From a git newer than this program: its helper knows better.

@@ -109,6 +109,11 @@ impl Stage {
         Stage::set(None, Err(why))
     }
 
+    /// Whether there are connections, in which case it is too late to say how to connect.
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(self, Stage::Set(set) if set.view.is_some() || set.ready.is_ok())
+    }
+
     /// A stage without a view, to be set when git pushes.
     pub(super) fn later(url: RelayUrl) -> Self {
         Stage::Later(url)

@@ -96,6 +96,11 @@ impl Process {
         self.shown.store(false, Ordering::Relaxed);
     }
 
+    /// Leave it no time to end by itself, if it is one that may be made to.
+    pub(super) fn hurry(&mut self) {
+        self.patience = self.patience.map(|_| Duration::ZERO);
+    }
+
     /// Wait for the end; the pipes must be closed already.
     pub(super) fn finish(mut self) -> Ending {
         if let Some(patience) = self.patience

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,12 +11,16 @@ use bstr::{BString, ByteSlice};
 use gix_transport::Service;
 
 use super::child::{Process, Stderr};
+use super::patience::Patient;
 use super::pipe::Pipe;
 use crate::error::{Error, Kind, Result, printable};
 use crate::git::os_str;
-use crate::url::DaemonAddress;
+use crate::url::{DaemonAddress, Family};
 
 const DEFAULT_PORT: &str = "9418";
+
+/// How long to wait for a connection, to each address of the host; as long as over http.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a proxy command may take to end when both pipes are closed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,14 +92,20 @@ fn connect(address: &DaemonAddress) -> Result<Pipe> {
     let number = port
         .parse::<u16>()
         .map_err(|err| Error::new(Kind::Usage, format!("'{port}' is not a port")).caused_by(err))?;
+    let wanted = |place: &SocketAddr| match address.reach.family {
+        Family::All => true,
+        Family::V4 => place.is_ipv4(),
+        Family::V6 => place.is_ipv6(),
+    };
     let places = (&*host, number)
         .to_socket_addrs()
-        .map_err(|err| failed("unable to look up", err))?;
+        .map_err(|err| failed("unable to look up", err))?
+        .filter(wanted);
     // Every address in turn, like git; the last failure is reported.
     let mut result = Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
     for place in places {
         log::debug!(target: "relay::git", "connecting to {place}");
-        result = TcpStream::connect(place);
+        result = TcpStream::connect_timeout(&place, CONNECT_PATIENCE);
         if result.is_ok() {
             break;
         }
@@ -106,16 +116,23 @@ fn connect(address: &DaemonAddress) -> Result<Pipe> {
     let input = stream
         .try_clone()
         .map_err(|err| failed("unable to connect to", err))?;
+    let limit = address.reach.silence;
+    if limit.is_some() {
+        // Without it a full socket would hold up a writer for ever; it is waited for by `Patient`.
+        stream
+            .set_nonblocking(true)
+            .map_err(|err| failed("unable to connect to", err))?;
+    }
     Ok(Pipe {
-        input: Box::new(SendingEnd(input)),
-        output: Box::new(stream),
+        input: Box::new(SendingEnd(Patient::new(input, limit))),
+        output: Box::new(Patient::new(stream, limit)),
         child: None,
     })
 }
 
 /// The sending direction of a connection, which ends when this is dropped: the two ends share one socket, so closing one
 /// of them would tell the peer nothing.
-struct SendingEnd(TcpStream);
+struct SendingEnd(Patient<TcpStream>);
 
 impl Write for SendingEnd {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
@@ -130,7 +147,7 @@ impl Write for SendingEnd {
 impl Drop for SendingEnd {
     fn drop(&mut self) {
         // The peer may be gone already.
-        self.0.shutdown(Shutdown::Write).ok();
+        self.0.get_ref().shutdown(Shutdown::Write).ok();
     }
 }
 
@@ -173,9 +190,10 @@ fn through(proxy: &BString, address: &DaemonAddress) -> Result<Pipe> {
         .arg(os_str(&address.host))
         .arg(address.port.as_deref().unwrap_or(DEFAULT_PORT));
     let (child, input, output) = Process::start(command, Stderr::Shown, Some(PATIENCE))?;
+    let limit = address.reach.silence;
     Ok(Pipe {
-        input: Box::new(input),
-        output: Box::new(output),
+        input: Box::new(Patient::into_child(input, limit)),
+        output: Box::new(Patient::new(output, limit)),
         child: Some(child),
     })
 }

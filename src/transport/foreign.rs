@@ -12,10 +12,11 @@ use gix_transport::Service;
 
 use super::child::{Process, Stderr};
 use super::failure;
+use super::patience::{self, Patient};
 use super::pipe::Pipe;
 use super::stateless::WithoutResponseEnds;
 use crate::error::{Error, Kind, Result, printable};
-use crate::url::HelperAddress;
+use crate::url::{Family, HelperAddress};
 
 /// How long a helper may take to end when both pipes are closed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,12 +38,17 @@ pub(super) fn open(address: &HelperAddress, service: Service, version: usize) ->
         version => command.env("GIT_PROTOCOL", format!("version={version}")),
     };
     let (child, input, output) = Process::start(command, Stderr::Shown, Some(PATIENCE))?;
+    let limit = address.reach.silence;
+    // It may have questions before it is connected.
+    let at_first = limit.filter(|_| !patience::somebody_is_there());
     let mut talk = Conversation {
         name: &address.name,
-        input,
-        output: BufReader::new(output),
+        input: Patient::into_child(input, limit),
+        output: BufReader::new(Patient::new(output, at_first)),
     };
-    match talk.connect(address, service, version) {
+    let connected = talk.connect(address, service, version);
+    talk.output.get_mut().limit(limit);
+    match connected {
         Ok(Connected::Stream) => Ok(Pipe {
             input: Box::new(talk.input),
             output: Box::new(talk.output),
@@ -77,8 +83,8 @@ enum Connected {
 
 struct Conversation<'a> {
     name: &'a str,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    input: Patient<ChildStdin>,
+    output: BufReader<Patient<ChildStdout>>,
 }
 
 impl Conversation<'_> {
@@ -94,6 +100,11 @@ impl Conversation<'_> {
             return Err(Error::new(Kind::Unsupported, message)
                 .hint("it keeps the connection to itself, so nothing can be relayed through it"));
         };
+        if address.reach.family != Family::All && offers("option") {
+            // A helper that does not know it goes its own way, as it does under git.
+            self.say(format!("option family {}\n", address.reach.family.name()).as_bytes())?;
+            self.line()?;
+        }
         let program = address.programs.of_service(service);
         if program != service.as_str().as_bytes() {
             self.set_service_path(program)?;

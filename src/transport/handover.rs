@@ -53,6 +53,8 @@ pub fn upload_pack(address: &Address, program: Option<&BString>, version: usize)
         }
         Address::Daemon(mut host) => {
             host.programs.upload_pack = program(&host.programs.upload_pack);
+            // Either end may take its time; git waits for both.
+            host.reach.silence = None;
             let pipe = daemon::open(&host, SERVICE, version)?;
             Handover::Streams(Streams {
                 input: pipe.input,

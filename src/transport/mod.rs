@@ -9,6 +9,7 @@ mod foreign;
 pub mod handover;
 pub mod http;
 mod local;
+mod patience;
 mod pipe;
 pub mod sideband;
 mod ssh;

@@ -20,7 +20,7 @@ use gix_transport::{Protocol, Service};
 use super::child::Process;
 use super::failure;
 use super::{Cutter, Link, Traffic};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// Buffered, because pkt-lines are read and written piece by piece. It also keeps a service that dies at the first line
 /// of a request (`not our ref`) from being seen as a broken pipe at the second.
@@ -192,6 +192,12 @@ impl Link for PipeLink {
     }
 
     fn explain(&mut self, err: Error) -> Error {
+        if err.kind() == Kind::Timeout
+            && let Some(child) = self.running.as_mut().and_then(|running| running.child.as_mut())
+        {
+            // It has had its time.
+            child.hurry();
+        }
         let ending = self.stop();
         failure::explain(err, ending.as_ref())
     }
@@ -281,7 +287,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::error::Kind;
     use crate::url::LocalAddress;
 
     fn local(path: &Path, service: Service, version: Protocol) -> PipeLink {

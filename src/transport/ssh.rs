@@ -4,8 +4,7 @@
 //!
 //! ssh asks for passwords and about host keys itself, on the terminal. Nothing here forbids it to.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,15 +15,16 @@ use bstr::{BStr, BString};
 use gix_transport::Service;
 
 use super::child::{Process, Stderr};
+use super::patience::{self, Patient};
 use super::pipe::Pipe;
 use crate::error::{Error, Kind, Result, printable};
 use crate::git::{os_str, service};
-use crate::url::{Programs, SshAddress};
+use crate::url::{Family, Programs, SshAddress};
 
 /// How long ssh may take to hang up when both pipes are closed; on a dead network it would wait for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Held while an ssh may be asking something on the terminal, so that two never ask at once.
+/// Held while an ssh may be asking somebody something, so that two never ask at once.
 static TERMINAL: Mutex<()> = Mutex::new(());
 
 /// Looks up an environment variable.
@@ -38,18 +38,21 @@ pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 pub(super) fn open(address: &SshAddress, service: Service, version: usize) -> Result<Pipe> {
     let command = command(address, service, version, &|name| std::env::var_os(name))?;
     let start = || Process::start(command, Stderr::Shown, Some(PATIENCE));
-    let (child, input, output) = if File::open("/dev/tty").is_err() {
-        start().map(|(child, input, output)| (child, input, BufReader::new(output)))?
+    let limit = address.reach.silence;
+    let (child, input, output) = if !patience::somebody_is_there() {
+        let (child, input, output) = start()?;
+        (child, input, BufReader::new(Patient::new(output, limit)))
     } else {
         let _turn = TERMINAL.lock().unwrap_or_else(PoisonError::into_inner);
         let (child, input, output) = start()?;
-        let mut output = BufReader::new(output);
+        let mut output = BufReader::new(Patient::new(output, None));
         // With the service's first word, or the end, all questions have been answered.
         output.fill_buf().ok();
+        output.get_mut().limit(limit);
         (child, input, output)
     };
     Ok(Pipe {
-        input: Box::new(input),
+        input: Box::new(Patient::into_child(input, limit)),
         output: Box::new(output),
         child: Some(child),
     })
@@ -123,14 +126,13 @@ pub(super) fn command(
     refuse_option("pathname", address.path.as_ref())?;
     let client = Client::find(address, env);
     let host = os_str(&address.host).to_owned();
-    let port = address.port.as_deref();
     let chosen = variant_by_choice(address, env).or_else(|| client.variant_by_name());
     let variant = match chosen {
         Some(variant) => variant,
-        None => try_out(&client, &host, port, version)?,
+        None => try_out(&client, address, version)?,
     };
     log::debug!(target: "relay::git", "{} is taken for {variant:?}", Path::new(&client.line).display());
-    let mut args = options(variant, port, version)?;
+    let mut args = options(variant, address, version)?;
     args.push(host);
     args.push(os_str(&remote_command(service, &address.programs, address.path.as_ref())).to_owned());
     let mut command = client.command(&args);
@@ -165,10 +167,10 @@ fn variant_by_choice(address: &SshAddress, env: Env<'_>) -> Option<Variant> {
 ///
 /// # Errors
 /// [`Kind::Config`] when it cannot be run at all; git would blame the port.
-fn try_out(client: &Client, host: &OsStr, port: Option<&str>, version: usize) -> Result<Variant> {
+fn try_out(client: &Client, address: &SshAddress, version: usize) -> Result<Variant> {
     let mut args = vec![OsString::from("-G")];
-    args.extend(options(Variant::Ssh, port, version)?);
-    args.push(host.to_owned());
+    args.extend(options(Variant::Ssh, address, version)?);
+    args.push(os_str(&address.host).to_owned());
     let status = client
         .command(&args)
         .stdin(Stdio::null())
@@ -186,27 +188,40 @@ fn try_out(client: &Client, host: &OsStr, port: Option<&str>, version: usize) ->
 }
 
 /// `push_ssh_options()`.
-fn options(variant: Variant, port: Option<&str>, version: usize) -> Result<Vec<OsString>> {
+fn options(variant: Variant, address: &SshAddress, version: usize) -> Result<Vec<OsString>> {
     let mut args: Vec<OsString> = Vec::new();
     if variant == Variant::Ssh && version > 0 {
         args.extend(["-o".into(), "SendEnv=GIT_PROTOCOL".into()]);
     }
+    let family = match address.reach.family {
+        Family::All => None,
+        Family::V4 => Some("-4"),
+        Family::V6 => Some("-6"),
+    };
+    match family {
+        Some(option) if variant == Variant::Simple => {
+            return Err(too_simple_for(option));
+        }
+        family => args.extend(family.map(OsString::from)),
+    }
     if variant == Variant::TortoisePlink {
         args.push("-batch".into());
     }
-    let Some(port) = port else { return Ok(args) };
+    let Some(port) = &address.port else {
+        return Ok(args);
+    };
     match variant {
-        Variant::Simple => {
-            let message = "ssh variant 'simple' does not support setting port";
-            return Err(
-                Error::new(Kind::Config, message).hint("ssh.variant says which options your ssh takes")
-            );
-        }
+        Variant::Simple => return Err(too_simple_for("setting port")),
         Variant::Ssh => args.push("-p".into()),
         Variant::Plink | Variant::Putty | Variant::TortoisePlink => args.push("-P".into()),
     }
     args.push(port.into());
     Ok(args)
+}
+
+fn too_simple_for(what: &str) -> Error {
+    let message = format!("ssh variant 'simple' does not support {what}");
+    Error::new(Kind::Config, message).hint("ssh.variant says which options your ssh takes")
 }
 
 /// The line that the shell on the host gets: `git-upload-pack '<path>'`.

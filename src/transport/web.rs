@@ -46,6 +46,8 @@ impl WebLink {
         );
         let backend = HttpBackend::new(Options {
             log_target,
+            family: address.reach.family,
+            stall_timeout: address.reach.silence,
             ..Options::new(&address.settings)?
         })?
         .with_authenticate(Box::new(login));

@@ -1,12 +1,14 @@
 //! Where one side is, with the settings that say how to get there.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bstr::{BStr, BString, ByteSlice};
 use gix_transport::Service;
 
 use super::location::{Location, Remote};
+use super::reach::{Family, Reach};
+use super::same::{comparable, git_dir, place_on_host};
 use super::{check_allowed, redact, resolve};
 use crate::error::{Error, Kind, Result, Side};
 use crate::git::{Config, os_str};
@@ -37,6 +39,8 @@ pub struct HttpAddress {
     pub settings: Box<Config>,
     /// A password stood in what the user typed, where git shows it to everybody.
     pub shows_password: bool,
+    /// How to get to the server.
+    pub reach: Reach,
 }
 
 /// A local path.
@@ -65,6 +69,8 @@ pub struct SshAddress {
     pub command: Option<BString>,
     /// `ssh.variant`.
     pub variant: Option<BString>,
+    /// How to get to the host.
+    pub reach: Reach,
 }
 
 /// What the git protocol needs to know.
@@ -84,6 +90,8 @@ pub struct DaemonAddress {
     pub programs: Programs,
     /// All values of `core.gitProxy`.
     pub proxies: Vec<BString>,
+    /// How to get to the host.
+    pub reach: Reach,
 }
 
 /// What another remote helper needs to know.
@@ -99,6 +107,8 @@ pub struct HelperAddress {
     pub url: String,
     /// Other programs than git's own.
     pub programs: Programs,
+    /// How to get to the host, if there is one.
+    pub reach: Reach,
 }
 
 /// `remote.<name>.uploadpack` and `remote.<name>.receivepack`: shell commands in place of git's own services.
@@ -148,8 +158,9 @@ impl Address {
     fn at(location: Location, url: &str, name: &str, config: &Config) -> Result<Address> {
         let shown = redact(url);
         let programs = Programs::of(name, config);
+        let reach = Reach::of(config)?;
         Ok(match location {
-            Location::Web => Address::Http(web(url)?),
+            Location::Web => Address::Http(web(url, reach)?),
             Location::Local(path) => Address::Local(LocalAddress {
                 path: os_str(&path).into(),
                 programs,
@@ -162,6 +173,7 @@ impl Address {
                 programs,
                 command: config.string("core.sshCommand").map(BStr::to_owned),
                 variant: config.string("ssh.variant").map(BStr::to_owned),
+                reach,
             }),
             Location::Daemon(remote) => Address::Daemon(DaemonAddress {
                 shown,
@@ -175,6 +187,7 @@ impl Address {
                     .into_iter()
                     .map(BStr::to_owned)
                     .collect(),
+                reach,
             }),
             Location::Helper {
                 name: helper,
@@ -185,8 +198,20 @@ impl Address {
                 remote: name.to_owned(),
                 url: address,
                 programs,
+                reach,
             }),
         })
+    }
+
+    /// Use only addresses of `family` to get there. A local path has none.
+    pub fn restrict(&mut self, family: Family) {
+        match self {
+            Address::Http(HttpAddress { reach, .. })
+            | Address::Ssh(SshAddress { reach, .. })
+            | Address::Daemon(DaemonAddress { reach, .. })
+            | Address::Helper(HelperAddress { reach, .. }) => reach.family = family,
+            Address::Local(_) => {}
+        }
     }
 
     /// Whether this is a local repository whose history has holes. A server tells it only when history is asked for.
@@ -286,7 +311,7 @@ fn has_password(text: &str) -> bool {
     userinfo.is_some_and(|(userinfo, _)| userinfo.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
 }
 
-fn web(text: &str) -> Result<HttpAddress> {
+fn web(text: &str, reach: Reach) -> Result<HttpAddress> {
     let mut url = gix_url::parse(text.as_bytes().as_bstr()).map_err(|err| {
         Error::new(Kind::Usage, format!("'{}' is not a URL", redact(text))).caused_by(err.to_string())
     })?;
@@ -300,44 +325,8 @@ fn web(text: &str) -> Result<HttpAddress> {
         userinfo,
         settings: Box::default(),
         shows_password: false,
+        reach,
     })
-}
-
-/// Hosts ignore the case of their name, a default port, a final slash, and nearly all of them a final `.git`.
-fn comparable(url: &gix_url::Url) -> (String, Option<u16>, Vec<u8>) {
-    let host = url.host().unwrap_or_default().to_ascii_lowercase();
-    (host, url.port_or_default(), comparable_path(&url.path))
-}
-
-/// The same for other transports. Users may see different repositories under one path, so the user counts.
-fn place_on_host(host: &[u8], port: Option<&str>, default: &str, path: &[u8]) -> (Vec<u8>, String, Vec<u8>) {
-    let user_end = host.rfind_byte(b'@').map_or(0, |at| at + 1);
-    let (user, name) = host.split_at_checked(user_end).unwrap_or_default();
-    let host = [user, &name.to_ascii_lowercase()].concat();
-    (host, port.unwrap_or(default).to_owned(), comparable_path(path))
-}
-
-fn comparable_path(path: &[u8]) -> Vec<u8> {
-    let path = path.trim_end_with(|c| c == '/');
-    path.strip_suffix(b".git").unwrap_or(path).to_vec()
-}
-
-/// The directory that git's services would enter for `path` (`enter_repo` in git's `path.c`).
-fn git_dir(path: &Path) -> PathBuf {
-    let suffixed = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let candidates = [
-        suffixed("/.git"),
-        path.to_owned(),
-        suffixed(".git/.git"),
-        suffixed(".git"),
-    ];
-    let found = candidates.into_iter().find(|dir| dir.join("HEAD").exists());
-    let found = found.unwrap_or_else(|| path.to_owned());
-    found.canonicalize().unwrap_or(found)
 }
 
 #[cfg(test)]

@@ -2,10 +2,13 @@
 
 mod address;
 mod location;
+mod reach;
 mod resolve;
+mod same;
 
 use crate::error::{Error, Kind, Result};
 pub use address::{Address, DaemonAddress, HelperAddress, HttpAddress, LocalAddress, Programs, SshAddress};
+pub use reach::{Family, Reach};
 pub use resolve::{check_allowed, resolve};
 
 /// The two sides of a relay URL, as the user wrote them.

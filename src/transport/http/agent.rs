@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ureq::config::Config;
+use ureq::config::{Config, IpFamily};
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
 use ureq::{Agent, Proxy, ProxyProtocol};
@@ -13,6 +13,7 @@ use super::early::Watch;
 use super::link::Link;
 use super::options::Options;
 use crate::error::{Error, Kind, Result};
+use crate::url::Family;
 
 /// Enough to keep the network busy; TLS has such a pair of buffers twice.
 const BUFFER: usize = 64 * 1024;
@@ -31,6 +32,11 @@ pub(super) fn build(options: &Options, link: &Arc<Link>, https: bool) -> Result<
         .timeout_connect(Some(options.connect_timeout))
         .timeout_per_read(options.stall_timeout)
         .timeout_per_write(options.stall_timeout)
+        .ip_family(match options.family {
+            Family::All => IpFamily::Any,
+            Family::V4 => IpFamily::Ipv4Only,
+            Family::V6 => IpFamily::Ipv6Only,
+        })
         .input_buffer_size(BUFFER)
         .output_buffer_size(BUFFER)
         .max_response_header_size(BUFFER)

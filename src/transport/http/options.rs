@@ -8,6 +8,7 @@ use bstr::{BStr, ByteSlice};
 
 use crate::error::{Error, Kind, Result};
 use crate::git::Config;
+use crate::url::Family;
 
 /// Settings of one backend. The defaults are what git does without configuration.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long a read or write may wait for the next byte. A server may count objects for minutes before the first.
     pub stall_timeout: Option<Duration>,
+    /// Which addresses of a host may be used.
+    pub family: Family,
     /// The `log` target, `relay::source` or `relay::target`.
     pub log_target: &'static str,
 }
@@ -78,6 +81,7 @@ impl Default for Options {
             low_speed: None,
             connect_timeout: Duration::from_secs(30),
             stall_timeout: Some(Duration::from_secs(300)),
+            family: Family::All,
             log_target: "relay::http",
         }
     }

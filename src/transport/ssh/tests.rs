@@ -1,6 +1,7 @@
 //! What real git hands to ssh is the measure: both run the same recording script, for many URLs and settings.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -78,12 +79,14 @@ const URLS: &[&str] = &[
 
 struct Bench {
     dir: TempDir,
+    family: Family,
 }
 
 impl Bench {
     fn new() -> Bench {
         let bench = Bench {
             dir: TempDir::with_prefix("relay-ssh-").unwrap(),
+            family: Family::All,
         };
         for name in ["recorder", "ssh", "plink", "TortoisePlink.exe", "a b", "lib/ssh"] {
             let path = bench.path(name);
@@ -122,14 +125,17 @@ impl Bench {
 
     /// What git does with `url`: what ssh got, or the reason why it got nothing.
     fn by_git(&self, url: &str, version: usize, vars: &BTreeMap<String, String>) -> String {
+        // Of the commands that leave nothing behind, only `clone` has the options.
+        let command: &[&str] = match self.family {
+            Family::All => &["ls-remote"],
+            Family::V4 => &["clone", "-q", "--ipv4"],
+            Family::V6 => &["clone", "-q", "--ipv6"],
+        };
         let output = Command::new("git")
-            .args([
-                "-c",
-                &format!("protocol.version={version}"),
-                "ls-remote",
-                "--",
-                url,
-            ])
+            .args(["-c", &format!("protocol.version={version}")])
+            .args(command)
+            .args(["--", url])
+            .args((self.family != Family::All).then_some("clone"))
             .env_clear()
             .envs(vars)
             .current_dir(self.dir.path())
@@ -147,7 +153,10 @@ impl Bench {
     /// What we do with it.
     fn by_us(&self, url: &str, version: usize, vars: &BTreeMap<String, String>) -> String {
         let address = match Address::parse(url) {
-            Ok(Address::Ssh(address)) => address,
+            Ok(Address::Ssh(mut address)) => {
+                address.reach.family = self.family;
+                address
+            }
             Ok(_) => return "not ssh".into(),
             Err(err) => return err.message().to_owned(),
         };
@@ -201,7 +210,7 @@ fn every_form_of_url_reaches_ssh_as_from_git() {
 /// Each variant, however it comes to be known, with a port and without.
 #[test]
 fn every_variant_gets_the_options_that_git_gives_it() {
-    let bench = Bench::new();
+    let mut bench = Bench::new();
     let settings: &[&[(&str, &str)]] = &[
         &[("GIT_SSH", "$DIR/plink")],
         &[("GIT_SSH", "$DIR/TortoisePlink.exe")],
@@ -224,7 +233,10 @@ fn every_variant_gets_the_options_that_git_gives_it() {
     for vars in settings {
         for url in ["me@host:it's", "ssh://host:2222/path"] {
             for version in [0, 2] {
-                same(&bench, url, version, vars);
+                for family in [Family::All, Family::V4, Family::V6] {
+                    bench.family = family;
+                    same(&bench, url, version, vars);
+                }
             }
         }
     }
