@@ -7,7 +7,7 @@ use bstr::{BStr, BString, ByteSlice};
 use gix_transport::Service;
 
 use super::location::{Location, Remote};
-use super::{check_allowed, redact, resolve};
+use super::{check_allowed, redact, resolve, shown};
 use crate::error::{Error, Kind, Result, Side};
 use crate::git::{Config, os_str};
 
@@ -288,7 +288,7 @@ fn has_password(text: &str) -> bool {
 
 fn web(text: &str) -> Result<HttpAddress> {
     let mut url = gix_url::parse(text.as_bytes().as_bstr()).map_err(|err| {
-        Error::new(Kind::Usage, format!("'{}' is not a URL", redact(text))).caused_by(err.to_string())
+        Error::new(Kind::Usage, format!("'{}' is not a URL", shown(text))).caused_by(err.to_string())
     })?;
     let userinfo = url
         .user()

@@ -3,5 +3,6 @@
 pub mod ids;
 pub mod object;
 pub mod pack;
+pub mod pkt_line;
 pub mod refs;
 pub mod report;
