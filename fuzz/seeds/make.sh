@@ -87,11 +87,11 @@ upload 0 "$work/shallow.git" --http-backend-info-refs >advertisement/upload-pack
 fetch_v2() { # <argument>...
     { pkt 'command=fetch'; delim; for line; do pkt "$line\n"; done; flush; } | upload 2 "$src" --stateless-rpc
 }
-fetch_v2 "want $main" ofs-delta 'filter tree:0' 'deepen 1' done >fetch_answer/v2-tips 2>/dev/null
-fetch_v2 "want $main" "have $old" thin-pack ofs-delta done >fetch_answer/v2-pack
+fetch_v2 "want $main" ofs-delta 'filter tree:0' 'deepen 1' 'done' >fetch_answer/v2-tips 2>/dev/null
+fetch_v2 "want $main" "have $old" thin-pack ofs-delta 'done' >fetch_answer/v2-pack
 fetch_v2 "want $main" "have ${old//[a-f]/0}" >fetch_answer/v2-acknowledged
 fetch_v2 "have $old" "want $main" >fetch_answer/v2-ready
-fetch_v2 "want $old" "have $main" done no-progress >fetch_answer/v2-empty-pack
+fetch_v2 "want $old" "have $main" 'done' no-progress >fetch_answer/v2-empty-pack
 { pkt "want $main side-band-64k ofs-delta no-progress\n"; flush; pkt 'done\n'; } |
     upload 0 "$src" --stateless-rpc >fetch_answer/v0-pack
 { pkt "want $main side-band-64k shallow\n"; pkt 'deepen 1\n'; flush; pkt 'done\n'; } |
@@ -115,6 +115,7 @@ cp pack/{ofs-deltas,empty,thin,sha256} pump
 report() { # <capabilities> <refs to delete>...
     git clone -q --bare "$src" "$work/target.git"
     git -C "$work/target.git" config receive.denyDeleteCurrent warn
+    # shellcheck disable=SC2016 # $1 is the hook's own.
     printf '#!/bin/sh\ncase $1 in *dev/x) echo "no way" >&2; exit 1;; esac\n' >"$work/target.git/hooks/update"
     chmod +x "$work/target.git/hooks/update"
     {
@@ -198,10 +199,12 @@ url hostile-dash 'ssh://-oProxyCommand=x/y=>-x:y'
 url hostile-ports 'ssh://h:99999/x=>git://h:+22/x'
 url hostile-brackets 'ssh://[::1/x=>u@[]:x'
 url hostile-secrets 'https://a:b@c:d@e/f@g=>https://t@h?x@y'
+url hostile-host "https://me:pw@hos'%00pe:/:w@ho=>https://h:/x"
 url hostile-unicode $'https://h\xc3\xbc:\xe2\x80\xae@h/\xc3\xa4=>\xe2\x80\xae'
 
 printf 'capabilities\noption verbosity 1\noption cas refs/heads/main:%s\noption push-option "a\\tb\\303\\244\\\\"\nlist for-push\npush +refs/heads/main:refs/heads/main\npush :refs/heads/x\npush HEAD:a:refs/x\n\n' "$main" >helper_command/push
 printf 'capabilities\noption object-format true\noption depth 1\nstateless-connect git-upload-pack\n' >helper_command/fetch
+# shellcheck disable=SC1003 # A lone backslash at the end is the point.
 printf 'option push-option "\\777\\4\\' >helper_command/hostile-octal
 printf 'option cas :%s\noption cas x:\npush \npush +\npush :\noption \noption push-option "' "$main" >helper_command/hostile-empty
 printf 'option verbosity 99999999999999999999\npush \033[2J\xff\noption servpath "a\nb"\n' >helper_command/hostile-bytes

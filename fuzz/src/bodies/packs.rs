@@ -7,7 +7,7 @@ use git_remote_sync::wire::object::{Commit, Hasher, ObjectKind, Tag, hash, tree_
 use git_remote_sync::wire::pack::{Keep, Limits, Object, PackReader};
 use gix_hash::Kind as Format;
 
-use super::super::error::{Error, Kind};
+use super::super::error::Error;
 use super::checks::{same_in_pieces, told};
 use super::peer::Pieces;
 
@@ -60,22 +60,19 @@ fn read(data: &[u8], format: Format, keep: Keep) {
 }
 
 /// The objects, and then why it ended: whether all could be told and how many bytes were read, or an error.
-fn objects(data: &[u8], format: Format, keep: Keep, step: usize) -> (Vec<Object>, Result<(bool, u64), Kind>) {
-    // An entry that is damaged can be so in several ways, and which one shows first depends on the pieces.
-    let kind = |err: Error| {
-        told(&err);
-        err.kind()
-    };
+fn objects(data: &[u8], format: Format, keep: Keep, step: usize) -> (Vec<Object>, Result<(bool, u64), ()>) {
+    // What is damaged and cut short can be called either, and which shows first depends on the pieces.
+    let failed = |err: Error| drop(told(&err));
     let mut objects = Vec::new();
     let input = BufReader::with_capacity(512, Pieces::new(data, step));
     let mut reader = match PackReader::with_limits(input, format, keep, LIMITS) {
         Ok(reader) => reader,
-        Err(err) => return (objects, Err(kind(err))),
+        Err(err) => return (objects, Err(failed(err))),
     };
     for object in &mut reader {
         match object {
             Ok(object) => objects.push(object),
-            Err(err) => return (objects, Err(kind(err))),
+            Err(err) => return (objects, Err(failed(err))),
         }
     }
     (objects, Ok((reader.is_complete(), reader.bytes())))
