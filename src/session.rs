@@ -1,23 +1,22 @@
 //! One run: connect both sides, judge the updates, choose a route, carry it out, say what became of each ref.
 
 mod connect;
+mod execute;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use bstr::{BStr, BString};
+use bstr::BString;
 use gix_hash::ObjectId;
 
 use crate::error::{Error, Kind, Result, Side};
 use crate::plan::{self, Action, Question, Rejection, Update};
 use crate::progress::Progress;
-use crate::pump::Summary;
-use crate::receive_pack::{Command, PushRequest, Target};
+use crate::receive_pack::Target;
 use crate::strategy::ancestry::{self, KnownParents};
-use crate::strategy::relay::{self, Job};
-use crate::strategy::{Mode, Route, choose, lfs, presence};
+use crate::strategy::{Mode, Moved, Route, Terms, choose, presence};
 use crate::upload_pack::Source;
-use crate::wire::report::{RefOption, RefReport, Report};
+use crate::wire::report::RefOption;
 pub use connect::{
     Connected, addresses, connect, connect_source, connect_target, object_format, protocol_version,
 };
@@ -41,8 +40,8 @@ pub struct Policy {
     pub push_options: Vec<BString>,
     /// Ask both sides for words about their progress.
     pub progress: bool,
-    /// Stop when the pack outgrows this many bytes; nothing has changed then.
-    pub max_pack_bytes: Option<u64>,
+    /// How the objects may travel.
+    pub terms: Terms,
 }
 
 /// What a run is going to do, before it does anything.
@@ -65,8 +64,8 @@ pub struct Outcome {
     pub refs: Vec<RefOutcome>,
     /// The way the objects went.
     pub route: Route,
-    /// The pack that moved.
-    pub pack: Option<Summary>,
+    /// What moved, if anything had to.
+    pub moved: Option<Moved>,
     /// How long judging, fetching and pushing took.
     pub elapsed: Duration,
     /// The pushed content uses Git LFS, whose files did not travel.
@@ -183,67 +182,6 @@ impl Session {
         })
     }
 
-    /// Carry `plan` out, unless `policy` wants a dry run.
-    ///
-    /// # Errors
-    /// Whatever stops the run as a whole; refs that are rejected or refused are part of the [`Outcome`].
-    pub fn execute(&mut self, plan: &Plan, policy: &Policy, progress: &dyn Progress) -> Result<Outcome> {
-        let started = Instant::now();
-        let commands = self.commands(&plan.updates, &plan.actions);
-        if policy.dry_run || commands.is_empty() {
-            return Ok(Outcome {
-                refs: plan.outcomes(),
-                route: plan.route,
-                pack: None,
-                elapsed: started.elapsed(),
-                uses_lfs: false,
-            });
-        }
-        let job = Job {
-            push: PushRequest {
-                commands,
-                atomic: policy.atomic,
-                push_options: policy.push_options.clone(),
-                quiet: !policy.progress,
-            },
-            haves: self.haves(plan),
-            wants: plan.wants.clone(),
-            max_pack_bytes: policy.max_pack_bytes,
-            progress: policy.progress,
-        };
-        let transfer = relay::run(&mut self.source, &mut self.target, &job, progress)?;
-        let refs = outcomes(&plan.updates, &plan.actions, &transfer.report);
-        let elapsed = started.elapsed();
-        let uses_lfs = transfer.pack.is_some() && self.uses_lfs(&plan.updates, &refs, plan.route.mode);
-        Ok(Outcome {
-            refs,
-            route: plan.route,
-            pack: transfer.pack,
-            elapsed,
-            uses_lfs,
-        })
-    }
-
-    /// Look at one of the pushed tips, HEAD's if it is among them.
-    fn uses_lfs(&mut self, updates: &[Update], refs: &[RefOutcome], mode: Mode) -> bool {
-        if !self.source.can_filter() && mode != Mode::Bootstrap {
-            // Such a source prepares the whole tree to answer: too dear for a small push.
-            return false;
-        }
-        let pushed = updates.iter().zip(refs).filter(|(update, outcome)| {
-            update.new_is_commit && matches!(outcome.status, RefStatus::Done { new: Some(_), .. })
-        });
-        let head = self.source.advertisement().head.as_ref();
-        let tip = pushed.min_by_key(|(update, _)| Some(&update.target) != head);
-        let Some(commit) = tip.and_then(|(update, _)| update.new_commit) else {
-            return false;
-        };
-        lfs::is_used(&mut self.source, commit).unwrap_or_else(|err| {
-            log::debug!(target: "relay::source", "cannot tell whether Git LFS is used: {err}");
-            false
-        })
-    }
-
     /// Find out which new values the source does not have. What is a tip of the source needs no question, and neither
     /// does what the target has already.
     ///
@@ -312,25 +250,6 @@ impl Session {
         let mut seen = HashSet::new();
         self.target.tips().filter(|oid| seen.insert(*oid)).collect()
     }
-
-    /// Deletes first, so that their names are free; then the branch that HEAD shall name, because hosts make the first
-    /// branch they get the default one.
-    fn commands(&self, updates: &[Update], actions: &[Action]) -> Vec<Command> {
-        let null = ObjectId::null(self.target.format());
-        let head = self.source.advertisement().head.as_ref();
-        let mut commands: Vec<_> = updates
-            .iter()
-            .zip(actions)
-            .filter(|(_, action)| changes(action))
-            .map(|(update, _)| Command {
-                name: update.target.clone(),
-                old: update.old.unwrap_or(null),
-                new: update.new.unwrap_or(null),
-            })
-            .collect();
-        commands.sort_by_key(|command| (!command.new.is_null(), Some(&command.name) != head));
-        commands
-    }
 }
 
 impl Plan {
@@ -364,36 +283,5 @@ fn planned(update: &Update, action: &Action) -> RefOutcome {
     RefOutcome {
         target: update.target.clone(),
         status,
-    }
-}
-
-fn outcomes(updates: &[Update], actions: &[Action], report: &Report) -> Vec<RefOutcome> {
-    let reports: HashMap<&BStr, &RefReport> = report.refs.iter().map(|r| (r.name.as_ref(), r)).collect();
-    let outcome = |(update, action): (&Update, &Action)| {
-        let mut outcome = planned(update, action);
-        if changes(action) {
-            let name: &BStr = update.target.as_ref();
-            outcome.status = reported(update, reports.get(name).copied(), report);
-        }
-        outcome
-    };
-    updates.iter().zip(actions).map(outcome).collect()
-}
-
-fn reported(update: &Update, verdict: Option<&RefReport>, report: &Report) -> RefStatus {
-    match (verdict, &report.unpack_error) {
-        (
-            Some(RefReport {
-                error: Some(words), ..
-            }),
-            _,
-        ) => RefStatus::Refused(words.clone()),
-        (Some(RefReport { options, .. }), _) => RefStatus::Done {
-            old: update.old,
-            new: update.new,
-            options: options.clone(),
-        },
-        (None, Some(words)) => RefStatus::Refused(format!("unpacker error: {words}")),
-        (None, None) => RefStatus::Refused("the target did not report what became of it".into()),
     }
 }

@@ -30,11 +30,12 @@ mod sync;
 
 pub use crate::plan::{Overwrite, Selection};
 pub use crate::progress::{Progress, Silent};
+pub use crate::strategy::{Moved, Strategy, Terms};
 pub use pair::Pair;
 pub use probe::{ProbeReport, ProbeRequest, SideReport, probe};
 pub use push::push;
-pub use request::{BootstrapRequest, FetchRequest, Options, Protocol, Strategy, SyncRequest};
-pub use run::{Counts, Entry, EntryAction, Operation, PackTotals, Run, SourceStats, Status, TargetStats};
+pub use request::{BootstrapRequest, FetchRequest, Options, Protocol, SyncRequest};
+pub use run::{Counts, Entry, EntryAction, Operation, Run, SourceStats, Status, TargetStats};
 pub(crate) use sync::entries::judged_entry;
 pub use sync::{bootstrap, fetch, plan, sync};
 pub(crate) use sync::{execute, note_traffic};

@@ -2,6 +2,7 @@
 
 use super::Pair;
 use crate::plan::{Overwrite, Selection};
+use crate::strategy::Terms;
 
 /// A [`sync`](super::sync()), or with the same words a [`plan`](super::plan) or a [`fetch`](super::fetch).
 #[derive(Debug, Clone)]
@@ -94,12 +95,8 @@ pub struct Options {
     pub atomic: bool,
     /// Which protocol to speak with the source.
     pub protocol: Protocol,
-    /// Which route to take.
-    pub strategy: Strategy,
-    /// Stop when the pack outgrows this many bytes; nothing has changed then.
-    pub max_pack_bytes: Option<u64>,
-    /// Split a pack that is larger than this many bytes.
-    pub target_max_pack_bytes: Option<u64>,
+    /// How the objects may travel.
+    pub terms: Terms,
     /// Ask both sides for words about their progress.
     pub progress: bool,
 }
@@ -114,16 +111,4 @@ pub enum Protocol {
     V1,
     /// Version 2, or what an older server makes of it.
     V2,
-}
-
-/// How the objects may go.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Strategy {
-    /// Whatever fits.
-    #[default]
-    Auto,
-    /// Pack bytes untouched, or not at all.
-    Relay,
-    /// Through a temporary repository, repacked by git.
-    Materialized,
 }

@@ -7,7 +7,7 @@ use gix_hash::ObjectId;
 
 use super::ProbeReport;
 use crate::error::{Error, Kind};
-use crate::strategy::{Mode, Route};
+use crate::strategy::{Mode, Moved, Route};
 
 /// Which command a [`Run`] belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct Run {
     /// One for each ref that the run answers for.
     pub refs: Vec<Entry>,
     /// What moved.
-    pub pack: PackTotals,
+    pub pack: Moved,
     /// The traffic with the source.
     pub source_stats: SourceStats,
     /// The traffic with the target.
@@ -163,17 +163,6 @@ impl Status {
     }
 }
 
-/// The packs that moved, together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PackTotals {
-    /// Bytes, headers and trailers included.
-    pub bytes: u64,
-    /// Objects by the packs' headers.
-    pub objects: u64,
-    /// How many packs.
-    pub batches: u64,
-}
-
 /// What went over the link to the source. Over HTTP, bytes are those of heads and bodies, without TLS.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SourceStats {
@@ -236,7 +225,7 @@ impl Run {
             bootstrap_suggested: false,
             source_head: None,
             refs: Vec::new(),
-            pack: PackTotals::default(),
+            pack: Moved::default(),
             source_stats: SourceStats::default(),
             target_stats: TargetStats::default(),
             probe: None,
@@ -282,8 +271,8 @@ impl Run {
     /// Whether pack bytes passed, or would pass, untouched.
     pub fn is_relay(&self) -> bool {
         self.route.is_some_and(|route| match route.mode {
-            Mode::Bootstrap | Mode::Incremental => true,
-            Mode::None => false,
+            Mode::Bootstrap | Mode::Incremental | Mode::Batched => true,
+            Mode::None | Mode::Materialized => false,
         })
     }
 

@@ -12,7 +12,7 @@ use bstr::BString;
 
 use super::ends::Ends;
 use super::moved;
-use super::request::{BootstrapRequest, FetchRequest, Options, Protocol, Strategy, SyncRequest};
+use super::request::{BootstrapRequest, FetchRequest, Options, Protocol, SyncRequest};
 use super::run::{Operation, Run, TargetStats};
 use crate::error::{Error, Kind, Result, Side};
 use crate::git::{Config, Git};
@@ -20,8 +20,8 @@ use crate::plan::selection::excluded_namespaces;
 use crate::plan::{Choice, Overwrite, Selection, select};
 use crate::progress::Progress;
 use crate::session::{Policy, Session};
-use crate::strategy::Route;
 use crate::strategy::ancestry::KnownParents;
+use crate::strategy::{Route, Strategy};
 use crate::upload_pack::Source;
 use crate::wire::object::{Commit, ObjectKind};
 
@@ -185,7 +185,7 @@ impl<'a> Job<'a> {
             dry_run: false,
             push_options: Vec::new(),
             progress: self.options.progress,
-            max_pack_bytes: self.options.max_pack_bytes,
+            terms: self.options.terms.clone(),
         };
         let plan = session.plan(&updates, &policy, &known)?;
         run.route = Some(plan.route);
@@ -211,9 +211,9 @@ impl<'a> Job<'a> {
 /// What the engine cannot do yet is refused before anything is asked.
 fn check_options(options: &Options) -> Result<()> {
     let unsupported = |message: &str| Err(Error::new(Kind::Unsupported, message));
-    match options.strategy {
+    match options.terms.strategy {
         Strategy::Materialized => unsupported("the strategy 'materialized' is not supported yet"),
-        Strategy::Auto | Strategy::Relay if options.target_max_pack_bytes.is_some() => {
+        Strategy::Auto | Strategy::Relay if options.terms.target_max_pack_bytes.is_some() => {
             unsupported("splitting packs for the target is not supported yet")
         }
         Strategy::Auto | Strategy::Relay => Ok(()),

@@ -7,7 +7,7 @@ use bstr::BString;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::size::Size;
-use crate::api::{Options, Overwrite, Pair, Protocol, Selection, Strategy};
+use crate::api::{Options, Overwrite, Pair, Protocol, Selection, Strategy, Terms};
 use crate::error::{Error, Kind, Result};
 
 const EXAMPLES: &str = "\
@@ -321,7 +321,7 @@ impl PushPolicyArgs {
     /// The part of `options` that is about pushing.
     pub(super) fn apply(&self, options: &mut Options) {
         options.atomic = self.atomic;
-        options.target_max_pack_bytes = self.target_max_pack_bytes.map(|size| size.0);
+        options.terms.target_max_pack_bytes = self.target_max_pack_bytes.map(|size| size.0);
     }
 }
 
@@ -329,12 +329,15 @@ impl TransferArgs {
     pub(super) fn options(&self, progress: bool) -> Options {
         Options {
             protocol: self.protocol.into(),
-            strategy: match self.strategy {
-                StrategyArg::Auto => Strategy::Auto,
-                StrategyArg::Relay => Strategy::Relay,
-                StrategyArg::Materialized => Strategy::Materialized,
+            terms: Terms {
+                strategy: match self.strategy {
+                    StrategyArg::Auto => Strategy::Auto,
+                    StrategyArg::Relay => Strategy::Relay,
+                    StrategyArg::Materialized => Strategy::Materialized,
+                },
+                max_pack_bytes: self.max_pack_bytes.map(|size| size.0),
+                ..Terms::default()
             },
-            max_pack_bytes: self.max_pack_bytes.map(|size| size.0),
             progress,
             ..Options::default()
         }

@@ -171,7 +171,7 @@ fn advice(run: &Run) -> &'static [&'static str] {
 
 /// What moved, in the words of the helper.
 fn moved(run: &Run) -> Option<String> {
-    let route = run.route.filter(|_| run.pack.batches > 0)?;
+    let route = run.route.filter(|_| run.pack.packs > 0)?;
     let objects = match run.pack.objects {
         1 => "1 object".to_owned(),
         count => format!("{count} objects"),

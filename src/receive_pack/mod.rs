@@ -42,6 +42,19 @@ impl Target {
         }
     }
 
+    /// Shake hands again, and read the refs as they are now.
+    ///
+    /// # Errors
+    /// Those of [`Target::connect`]; what was known before stays.
+    pub fn reconnect(&mut self) -> Result<()> {
+        self.link.reopen().map_err(|err| err.on(Side::Target))?;
+        let (capabilities, advertisement) =
+            handshake(&mut *self.link).map_err(|err| self.link.explain(err).on(Side::Target))?;
+        self.capabilities = capabilities;
+        self.advertisement = advertisement;
+        Ok(())
+    }
+
     /// The target's refs.
     pub fn advertisement(&self) -> &Advertisement {
         &self.advertisement

@@ -60,9 +60,11 @@ impl Target {
         let result = self
             .exchange(request, body, progress)
             .map_err(|err| err.on(Side::Target));
-        if result.is_err() {
+        match &result {
+            // `receive-pack` takes one push and ends.
+            Ok(_) => self.link.end_conversation(),
             // Whatever is left of the exchange is of no use any more.
-            self.link.abandon_response().ok();
+            Err(_) => self.link.abandon_response().unwrap_or_default(),
         }
         result
     }

@@ -149,7 +149,7 @@ impl<'a> Document<'a> {
             pack: Pack {
                 bytes: run.pack.bytes,
                 objects: run.pack.objects,
-                batches: run.pack.batches,
+                batches: run.pack.packs,
             },
             stats: with_stats.then(|| Stats {
                 source: run.source_stats.into(),

@@ -92,7 +92,7 @@ impl Terminal {
             .iter()
             .any(|entry| matches!(entry.status, RefStatus::Done { .. }));
         let worth_telling = arrived && self.verbosity.level > 0;
-        let Some(pack) = outcome.pack.filter(|pack| worth_telling && pack.objects > 0) else {
+        let Some(pack) = outcome.moved.filter(|pack| worth_telling && pack.objects > 0) else {
             return;
         };
         let seconds = outcome.elapsed.as_secs_f64();
@@ -133,7 +133,7 @@ impl Terminal {
         let rate = bytes((passed as f64 / elapsed.max(0.001)) as u64);
         print_line(&format!(
             "Relaying {}: {} | {rate}/s{end}",
-            objects(count),
+            objects(count.into()),
             bytes(passed)
         ));
     }
@@ -217,7 +217,7 @@ fn print(text: &str) {
     std::io::stderr().write_all(text.as_bytes()).ok();
 }
 
-fn objects(count: u32) -> String {
+fn objects(count: u64) -> String {
     format!("{count} object{}", if count == 1 { "" } else { "s" })
 }
 

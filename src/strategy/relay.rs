@@ -2,12 +2,13 @@
 
 use std::io::{self, BufRead, Read, Write};
 
-use gix_hash::{Kind as Format, ObjectId};
+use gix_hash::Kind as Format;
 
+use super::Job;
 use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
 use crate::pump::{self, PackCheck, Summary};
-use crate::receive_pack::{Body, PushRequest, Target};
+use crate::receive_pack::{Body, Target};
 use crate::upload_pack::{FetchRequest, PackStream, Source};
 use crate::wire::pack::empty_pack;
 use crate::wire::report::Report;
@@ -15,40 +16,19 @@ use crate::wire::report::Report;
 /// A pack up to this size is held and sent with its length; git's `http.postBuffer` has the same default.
 const HELD_PACK: u64 = 1024 * 1024;
 
-/// What to move.
-#[derive(Debug, Clone, Default)]
-pub struct Job {
-    /// The commands for the target.
-    pub push: PushRequest,
-    /// The objects that the target lacks.
-    pub wants: Vec<ObjectId>,
-    /// The objects that the target has, with all they reach.
-    pub haves: Vec<ObjectId>,
-    /// Stop when the pack outgrows this many bytes; nothing has changed then.
-    pub max_pack_bytes: Option<u64>,
-    /// Ask both sides for words about their progress.
-    pub progress: bool,
-}
-
-/// What came of a [`Job`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transfer {
-    /// The target's verdict.
-    pub report: Report,
-    /// The pack that moved, if one was needed.
-    pub pack: Option<Summary>,
-}
+/// The target's verdict, and the pack that moved if one was needed.
+pub type Relayed = (Report, Option<Summary>);
 
 /// Carry `job` out. A thin pack that the target could not take is asked for once more in self-contained form.
-pub fn run(source: &mut Source, target: &mut Target, job: &Job, progress: &dyn Progress) -> Result<Transfer> {
+pub fn run(source: &mut Source, target: &mut Target, job: &Job, progress: &dyn Progress) -> Result<Relayed> {
     let thin = may_be_thin(target, job);
-    let transfer = attempt(source, target, job, thin, progress)?;
-    match &transfer.report.unpack_error {
-        Some(why) if thin && transfer.pack.is_some() => {
+    let (report, pack) = attempt(source, target, job, thin, progress)?;
+    match &report.unpack_error {
+        Some(why) if thin && pack.is_some() => {
             log::warn!(target: "relay::target", "a thin pack was refused ({why}), sending a self-contained one");
             attempt(source, target, job, false, progress)
         }
-        _ => Ok(transfer),
+        _ => Ok((report, pack)),
     }
 }
 
@@ -76,7 +56,7 @@ fn attempt(
     job: &Job,
     thin: bool,
     progress: &dyn Progress,
-) -> Result<Transfer> {
+) -> Result<Relayed> {
     if job.wants.is_empty() {
         let empty = empty_pack(target.format());
         let only_deletes = job.push.commands.iter().all(|command| command.new.is_null());
@@ -85,10 +65,7 @@ fn attempt(
         } else {
             Body::Whole(&empty)
         };
-        return Ok(Transfer {
-            report: target.push(&job.push, body, progress)?,
-            pack: None,
-        });
+        return Ok((target.push(&job.push, body, progress)?, None));
     }
     let format = source.format();
     let request = fetch_request(target, job, thin);
@@ -120,7 +97,7 @@ fn send(
     job: &Job,
     format: Format,
     progress: &dyn Progress,
-) -> Result<Transfer> {
+) -> Result<Relayed> {
     let mut head = Vec::new();
     let reading = |err: io::Error| Error::from_io(err, "reading the pack").on(Side::Source);
     (&mut pack)
@@ -128,17 +105,14 @@ fn send(
         .read_to_end(&mut head)
         .map_err(reading)?;
     let whole = pack.fill_buf().map_err(reading)?.is_empty();
-    let check = PackCheck::new(format, job.max_pack_bytes);
+    let check = PackCheck::new(format, job.terms.max_pack_bytes);
     let mut on_bytes = |bytes, objects| progress.pack_bytes(bytes, objects);
     if whole {
         let mut held = Vec::with_capacity(head.len());
         let summary = pump::relay(&mut head.as_slice(), &mut [&mut held], check, &mut on_bytes)?;
         drop(head);
         let report = target.push(&job.push, Body::Whole(&held), progress)?;
-        return Ok(Transfer {
-            report,
-            pack: Some(summary),
-        });
+        return Ok((report, Some(summary)));
     }
     let mut stream = io::Cursor::new(head).chain(pack);
     let mut check = Some(check);
@@ -152,8 +126,5 @@ fn send(
         Ok(())
     };
     let report = target.push(&job.push, Body::Stream(&mut pump), progress)?;
-    Ok(Transfer {
-        report,
-        pack: summary,
-    })
+    Ok((report, summary))
 }

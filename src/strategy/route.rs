@@ -7,6 +7,18 @@ use gix_hash::ObjectId;
 
 use crate::plan::Action;
 
+/// Which routes may be taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// Whatever fits.
+    #[default]
+    Auto,
+    /// Pack bytes untouched, or not at all.
+    Relay,
+    /// Through a temporary repository, repacked by git.
+    Materialized,
+}
+
 /// The way the objects go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -16,6 +28,10 @@ pub enum Mode {
     Bootstrap,
     /// Any other change: what the target lacks, and no more.
     Incremental,
+    /// Several packs, each small enough for the target, along the history.
+    Batched,
+    /// Through a temporary repository, repacked by git.
+    Materialized,
 }
 
 impl fmt::Display for Mode {
@@ -24,6 +40,8 @@ impl fmt::Display for Mode {
             Mode::None => "none",
             Mode::Bootstrap => "bootstrap",
             Mode::Incremental => "incremental",
+            Mode::Batched => "batched",
+            Mode::Materialized => "materialized",
         })
     }
 }

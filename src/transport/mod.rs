@@ -33,6 +33,16 @@ pub trait Link: Transport + Send {
     /// Leave the rest of the present answer unread, so that the next request can be made.
     fn abandon_response(&mut self) -> Result<()>;
 
+    /// This conversation is at its end; the next request begins another one. Where each request stands for itself, that
+    /// goes without saying.
+    fn end_conversation(&mut self) {}
+
+    /// Get ready to shake hands once more, whatever was under way.
+    ///
+    /// # Errors
+    /// When the other side cannot be reached.
+    fn reopen(&mut self) -> Result<()>;
+
     /// A handle that cuts the request under way, so that the peer can tell it from a complete one.
     fn cutter(&self) -> Cutter;
 

@@ -169,6 +169,15 @@ impl Link for PipeLink {
         Ok(())
     }
 
+    fn end_conversation(&mut self) {
+        self.stop();
+    }
+
+    fn reopen(&mut self) -> Result<()> {
+        self.abandon_response()?;
+        self.start()
+    }
+
     fn cutter(&self) -> Cutter {
         let input = self.input.clone();
         Cutter::new(move || input.replace(None))

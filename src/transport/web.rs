@@ -85,6 +85,10 @@ impl Link for WebLink {
         Ok(())
     }
 
+    fn reopen(&mut self) -> Result<()> {
+        self.abandon_response()
+    }
+
     fn cutter(&self) -> Cutter {
         let abort = self.abort.clone();
         Cutter::new(move || abort.abort())

@@ -68,6 +68,21 @@ impl Source {
         }
     }
 
+    /// Shake hands again, and read the refs as they are now.
+    ///
+    /// # Errors
+    /// Those of [`Source::connect`]; what was known before stays.
+    pub fn reconnect(&mut self) -> Result<()> {
+        self.link.reopen().map_err(|err| err.on(Side::Source))?;
+        let (capabilities, protocol, advertisement) =
+            handshake(&mut *self.link).map_err(|err| self.link.explain(err).on(Side::Source))?;
+        self.capabilities = capabilities;
+        self.protocol = protocol;
+        self.advertisement = advertisement;
+        self.unfinished = false;
+        Ok(())
+    }
+
     /// The source's refs and HEAD.
     pub fn advertisement(&self) -> &Advertisement {
         &self.advertisement

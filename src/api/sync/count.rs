@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
 use crate::pump::{self, PackCheck};
 use crate::session::{Plan, Policy, Session};
-use crate::strategy::relay;
+use crate::strategy::{Job, relay};
 
 /// Fetch the pack of `plan` and count it.
 pub(super) fn fetch(
@@ -21,11 +21,11 @@ pub(super) fn fetch(
     let haves = session.haves(plan);
     run.source_stats.wants = plan.wants.len() as u64;
     run.source_stats.haves = haves.len() as u64;
-    let job = relay::Job {
+    let job = Job {
         wants: plan.wants.clone(),
         haves,
         progress: policy.progress,
-        ..relay::Job::default()
+        ..Job::default()
     };
     let format = session.source.format();
     let request = relay::fetch_request(&session.target, &job, relay::may_be_thin(&session.target, &job));
@@ -36,12 +36,10 @@ pub(super) fn fetch(
     let mut pack = response
         .pack
         .ok_or_else(|| Error::new(Kind::Peer, "sent no pack although asked for one").on(Side::Source))?;
-    let check = PackCheck::new(format, policy.max_pack_bytes);
+    let check = PackCheck::new(format, policy.terms.max_pack_bytes);
     let mut on_bytes = |bytes, objects| progress.pack_bytes(bytes, objects);
     let summary = pump::relay(&mut pack, &mut [], check, &mut on_bytes)?;
     progress.pack_sent();
-    run.pack.bytes = summary.bytes;
-    run.pack.objects = u64::from(summary.objects);
-    run.pack.batches = 1;
+    run.pack.add(summary);
     Ok(())
 }

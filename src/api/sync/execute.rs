@@ -30,10 +30,9 @@ pub(crate) fn execute(
     }
     match &result {
         Ok(outcome) => {
-            if let Some(pack) = outcome.pack {
-                run.pack.bytes = pack.bytes;
-                run.pack.objects = u64::from(pack.objects);
-                run.pack.batches = 1;
+            run.route = Some(outcome.route);
+            if let Some(moved) = outcome.moved {
+                run.pack = moved;
             }
             run.uses_lfs = outcome.uses_lfs;
             entries::enter(run, &outcome.refs, tolerant);

@@ -1,0 +1,132 @@
+//! From a plan to what became of it.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use bstr::BStr;
+use gix_hash::ObjectId;
+
+use super::{Outcome, Plan, Policy, RefOutcome, RefStatus, Session, changes, planned};
+use crate::error::Result;
+use crate::plan::{Action, Update};
+use crate::progress::Progress;
+use crate::receive_pack::{Command, PushRequest};
+use crate::strategy::{self, Ends, Job, Mode, lfs};
+use crate::wire::report::{RefReport, Report};
+
+impl Session {
+    /// Carry `plan` out, unless `policy` wants a dry run.
+    ///
+    /// # Errors
+    /// Whatever stops the run as a whole; refs that are rejected or refused are part of the [`Outcome`].
+    pub fn execute(&mut self, plan: &Plan, policy: &Policy, progress: &dyn Progress) -> Result<Outcome> {
+        let started = Instant::now();
+        let commands = self.commands(&plan.updates, &plan.actions);
+        if policy.dry_run || commands.is_empty() {
+            return Ok(Outcome {
+                refs: plan.outcomes(),
+                route: plan.route,
+                moved: None,
+                elapsed: started.elapsed(),
+                uses_lfs: false,
+            });
+        }
+        let job = Job {
+            push: PushRequest {
+                commands,
+                atomic: policy.atomic,
+                push_options: policy.push_options.clone(),
+                quiet: !policy.progress,
+            },
+            haves: self.haves(plan),
+            wants: plan.wants.clone(),
+            terms: policy.terms.clone(),
+            progress: policy.progress,
+        };
+        let ends = Ends {
+            source: &mut self.source,
+            target: &mut self.target,
+        };
+        let transfer = strategy::deliver(ends, &job, plan.route, progress)?;
+        let refs = outcomes(&plan.updates, &plan.actions, &transfer.report);
+        let elapsed = started.elapsed();
+        let uses_lfs = transfer.moved.is_some() && self.uses_lfs(&plan.updates, &refs, plan.route.mode);
+        Ok(Outcome {
+            refs,
+            route: transfer.route,
+            moved: transfer.moved,
+            elapsed,
+            uses_lfs,
+        })
+    }
+
+    /// Look at one of the pushed tips, HEAD's if it is among them.
+    fn uses_lfs(&mut self, updates: &[Update], refs: &[RefOutcome], mode: Mode) -> bool {
+        if !self.source.can_filter() && mode != Mode::Bootstrap {
+            // Such a source prepares the whole tree to answer: too dear for a small push.
+            return false;
+        }
+        let pushed = updates.iter().zip(refs).filter(|(update, outcome)| {
+            update.new_is_commit && matches!(outcome.status, RefStatus::Done { new: Some(_), .. })
+        });
+        let head = self.source.advertisement().head.as_ref();
+        let tip = pushed.min_by_key(|(update, _)| Some(&update.target) != head);
+        let Some(commit) = tip.and_then(|(update, _)| update.new_commit) else {
+            return false;
+        };
+        lfs::is_used(&mut self.source, commit).unwrap_or_else(|err| {
+            log::debug!(target: "relay::source", "cannot tell whether Git LFS is used: {err}");
+            false
+        })
+    }
+
+    /// Deletes first, so that their names are free; then the branch that HEAD shall name, because hosts make the first
+    /// branch they get the default one.
+    fn commands(&self, updates: &[Update], actions: &[Action]) -> Vec<Command> {
+        let null = ObjectId::null(self.target.format());
+        let head = self.source.advertisement().head.as_ref();
+        let mut commands: Vec<_> = updates
+            .iter()
+            .zip(actions)
+            .filter(|(_, action)| changes(action))
+            .map(|(update, _)| Command {
+                name: update.target.clone(),
+                old: update.old.unwrap_or(null),
+                new: update.new.unwrap_or(null),
+            })
+            .collect();
+        commands.sort_by_key(|command| (!command.new.is_null(), Some(&command.name) != head));
+        commands
+    }
+}
+
+fn outcomes(updates: &[Update], actions: &[Action], report: &Report) -> Vec<RefOutcome> {
+    let reports: HashMap<&BStr, &RefReport> = report.refs.iter().map(|r| (r.name.as_ref(), r)).collect();
+    let outcome = |(update, action): (&Update, &Action)| {
+        let mut outcome = planned(update, action);
+        if changes(action) {
+            let name: &BStr = update.target.as_ref();
+            outcome.status = reported(update, reports.get(name).copied(), report);
+        }
+        outcome
+    };
+    updates.iter().zip(actions).map(outcome).collect()
+}
+
+fn reported(update: &Update, verdict: Option<&RefReport>, report: &Report) -> RefStatus {
+    match (verdict, &report.unpack_error) {
+        (
+            Some(RefReport {
+                error: Some(words), ..
+            }),
+            _,
+        ) => RefStatus::Refused(words.clone()),
+        (Some(RefReport { options, .. }), _) => RefStatus::Done {
+            old: update.old,
+            new: update.new,
+            options: options.clone(),
+        },
+        (None, Some(words)) => RefStatus::Refused(format!("unpacker error: {words}")),
+        (None, None) => RefStatus::Refused("the target did not report what became of it".into()),
+    }
+}
