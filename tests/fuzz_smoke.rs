@@ -1,6 +1,8 @@
 //! The fuzz targets of `fuzz/`, run over their seeds and over a fixed set of variations of each: cut off, with single
 //! bits turned over, and joined with other seeds. `cargo fuzz` goes on from where this ends; see `fuzz/README.md`.
 
+#![allow(clippy::unwrap_used, reason = "in a test a surprise should end the test")]
+
 use std::alloc::System;
 use std::path::Path;
 

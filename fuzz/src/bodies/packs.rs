@@ -44,7 +44,7 @@ fn read(data: &[u8], format: Format, keep: Keep) {
             ObjectKind::Blob => {}
         }
     }
-    if let Ok((complete, read)) = end {
+    if let Some((complete, read)) = end {
         let passed = usize::try_from(read)
             .ok()
             .and_then(|read| data.get(..read))
@@ -59,23 +59,26 @@ fn read(data: &[u8], format: Format, keep: Keep) {
     }
 }
 
-/// The objects, and then why it ended: whether all could be told and how many bytes were read, or an error.
-fn objects(data: &[u8], format: Format, keep: Keep, step: usize) -> (Vec<Object>, Result<(bool, u64), ()>) {
+/// The objects, and then why it ended: whether all could be told and how many bytes were read, or nothing after an error.
+fn objects(data: &[u8], format: Format, keep: Keep, step: usize) -> (Vec<Object>, Option<(bool, u64)>) {
     // What is damaged and cut short can be called either, and which shows first depends on the pieces.
-    let failed = |err: Error| drop(told(&err));
+    let failed = |err: Error| {
+        told(&err);
+        None
+    };
     let mut objects = Vec::new();
     let input = BufReader::with_capacity(512, Pieces::new(data, step));
     let mut reader = match PackReader::with_limits(input, format, keep, LIMITS) {
         Ok(reader) => reader,
-        Err(err) => return (objects, Err(failed(err))),
+        Err(err) => return (objects, failed(err)),
     };
     for object in &mut reader {
         match object {
             Ok(object) => objects.push(object),
-            Err(err) => return (objects, Err(failed(err))),
+            Err(err) => return (objects, failed(err)),
         }
     }
-    (objects, Ok((reader.is_complete(), reader.bytes())))
+    (objects, Some((reader.is_complete(), reader.bytes())))
 }
 
 /// A pack on its way: what arrives is what was sent, or lacks its end.

@@ -80,6 +80,10 @@ impl<T: Transport + Send> Link for Canned<T> {
         Ok(())
     }
 
+    fn reopen(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     fn cutter(&self) -> Cutter {
         Cutter::new(|| {})
     }
