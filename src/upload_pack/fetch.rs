@@ -205,6 +205,7 @@ fn read_v2<'a>(
         let Some(header) = read_line(&mut reader)? else {
             break;
         };
+        response.count(header.len())?;
         match header.as_slice() {
             b"packfile" => {
                 response.pack = Some(PackStream::new(reader, unfinished, progress));
@@ -256,11 +257,17 @@ impl FetchResponse<'_> {
         }
     }
 
-    fn add(&mut self, line: &[u8]) -> Result<()> {
-        self.listed += line.len();
-        if self.listed > MAX_LISTED_BYTES {
-            return Err(lists_too_much());
+    /// So much has been said before the pack.
+    fn count(&mut self, bytes: usize) -> Result<()> {
+        self.listed += bytes;
+        match self.listed > MAX_LISTED_BYTES {
+            true => Err(lists_too_much()),
+            false => Ok(()),
         }
+    }
+
+    fn add(&mut self, line: &[u8]) -> Result<()> {
+        self.count(line.len())?;
         let text = line.to_str().map_err(|_| malformed(line))?;
         if let Ok(ShallowUpdate::Shallow(oid)) = shallow_update_from_line(text) {
             self.shallow.push(oid);
