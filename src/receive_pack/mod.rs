@@ -101,6 +101,6 @@ fn handshake(link: &mut dyn Link) -> Result<(Capabilities, Advertisement)> {
     if let Some(mut lines) = answer.refs {
         read_v0_refs(&mut *lines, &mut advertisement)?;
     }
-    advertisement.finish();
+    advertisement.finish(object_format(&answer.capabilities)?)?;
     Ok((answer.capabilities, advertisement))
 }

@@ -14,6 +14,7 @@ mod pipe;
 pub mod sideband;
 mod ssh;
 mod stateless;
+mod unasked;
 pub mod web;
 
 use std::sync::Arc;

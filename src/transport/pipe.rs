@@ -19,6 +19,7 @@ use gix_transport::{Protocol, Service};
 
 use super::child::Process;
 use super::failure;
+use super::unasked::Unasked;
 use super::{Cutter, Link, Traffic};
 use crate::error::{Error, Kind, Result};
 
@@ -107,6 +108,7 @@ impl PipeLink {
         let output = CountedOutput {
             pipe: output,
             counts: self.counts.clone(),
+            unasked: Unasked::new(),
         };
         let pipes = Connection::new(
             BufReader::with_capacity(BUFFER, output),
@@ -272,11 +274,19 @@ impl Write for SharedInput {
 struct CountedOutput {
     pipe: Box<dyn Read + Send>,
     counts: Arc<Counts>,
+    unasked: Unasked,
 }
 
 impl Read for CountedOutput {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let asked = self.counts.requests.load(Ordering::Relaxed) > 0;
+        if !asked {
+            self.unasked.check()?;
+        }
         let read = self.pipe.read(buf)?;
+        if !asked {
+            self.unasked.spend(read);
+        }
         add(&self.counts.bytes_received, read);
         Ok(read)
     }

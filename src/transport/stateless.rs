@@ -5,6 +5,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use crate::wire::pkt_line;
+
 /// Passes a stream of pkt-lines on without its response-end packets.
 pub(super) struct WithoutResponseEnds<R> {
     inner: R,
@@ -37,9 +39,7 @@ impl<R: BufRead> WithoutResponseEnds<R> {
             if self.head == RESPONSE_END {
                 continue;
             }
-            let length = std::str::from_utf8(&self.head)
-                .ok()
-                .and_then(|digits| usize::from_str_radix(digits, 16).ok())
+            let length = pkt_line::length(&self.head)
                 .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "bad line length"))?;
             // Flush and delimiter are 0 and 1.
             self.left = length.saturating_sub(self.head.len());
@@ -101,6 +101,8 @@ mod tests {
     fn a_stream_that_is_none_of_pkt_lines_is_an_error() {
         let mut out = Vec::new();
         let mut stream = WithoutResponseEnds::new(b"<html>".as_slice());
+        assert!(stream.read_to_end(&mut out).is_err());
+        let mut stream = WithoutResponseEnds::new(b"+006ab".as_slice());
         assert!(stream.read_to_end(&mut out).is_err());
         let mut stream = WithoutResponseEnds::new(b"00".as_slice());
         assert_eq!(

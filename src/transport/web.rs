@@ -15,6 +15,7 @@ use gix_transport::{Protocol, Service};
 use super::http::{
     AbortHandle, Headers, HttpBackend, Login, Options, PostBody, ResponseBody, Stats, ignored,
 };
+use super::unasked::Unasked;
 use super::{Cutter, Link, Traffic};
 use crate::error::{Result, Side};
 use crate::url::HttpAddress;
@@ -154,13 +155,15 @@ struct Abandonable {
 struct Body {
     inner: ResponseBody,
     abandoned: Arc<AtomicBool>,
+    unasked: Unasked,
 }
 
 impl Abandonable {
-    fn body(&self, inner: ResponseBody) -> Body {
+    fn body(&self, inner: ResponseBody, unasked: Unasked) -> Body {
         Body {
             inner,
             abandoned: self.abandoned.clone(),
+            unasked,
         }
     }
 }
@@ -180,7 +183,7 @@ impl Http for Abandonable {
         let GetResponse { headers, body } = self.backend.get(url, base_url, headers)?;
         Ok(GetResponse {
             headers,
-            body: self.body(body),
+            body: self.body(body, Unasked::new()),
         })
     }
 
@@ -200,7 +203,7 @@ impl Http for Abandonable {
         Ok(PostResponse {
             post_body,
             headers,
-            body: self.body(body),
+            body: self.body(body, Unasked::answer()),
         })
     }
 
@@ -218,7 +221,10 @@ impl Read for Body {
         if self.abandoned.load(Ordering::SeqCst) {
             Ok(0)
         } else {
-            self.inner.read(buf)
+            self.unasked.check()?;
+            let read = self.inner.read(buf)?;
+            self.unasked.spend(read);
+            Ok(read)
         }
     }
 }
@@ -228,11 +234,13 @@ impl BufRead for Body {
         if self.abandoned.load(Ordering::SeqCst) {
             Ok(&[])
         } else {
+            self.unasked.check()?;
             self.inner.fill_buf()
         }
     }
 
     fn consume(&mut self, amount: usize) {
+        self.unasked.spend(amount);
         self.inner.consume(amount);
     }
 }

@@ -4,16 +4,17 @@ use std::collections::HashSet;
 use std::io::{self, BufRead, Read, Write};
 
 use bstr::{BString, ByteSlice};
-use gix_hash::ObjectId;
+use gix_hash::{Kind as Format, ObjectId};
 use gix_protocol::fetch::response::{Acknowledgement, ShallowUpdate, shallow_update_from_line};
 use gix_transport::Protocol;
 use gix_transport::client::blocking_io::{ExtendedBufRead, Transport, TransportV2Ext};
 use gix_transport::client::{MessageKind, WriteMode};
 
-use super::{AGENT, Source, v2_features};
-use crate::error::{Error, Kind, Result, Side, printable};
+use super::{AGENT, MAX_LISTED_BYTES, Source, lists_too_much, v2_features};
+use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
 use crate::transport::sideband::SideBand;
+use crate::wire::refs::excerpt;
 
 const DOING: &str = "cannot fetch from it";
 
@@ -47,6 +48,8 @@ pub struct FetchResponse<'a> {
     pub shallow: Vec<ObjectId>,
     /// The pack.
     pub pack: Option<PackStream<'a>>,
+    /// The bytes of the lines so far.
+    listed: usize,
 }
 
 /// Bytes of a pack as they arrive, freed from their side-band.
@@ -62,7 +65,10 @@ impl Source {
         request: &FetchRequest,
         progress: &'a dyn Progress,
     ) -> Result<FetchResponse<'a>> {
-        self.begin(request, progress).map_err(|err| err.on(Side::Source))
+        let format = self.format;
+        self.begin(request, progress)
+            .and_then(|response| response.check_format(format))
+            .map_err(|err| err.on(Side::Source))
     }
 
     fn begin<'a>(
@@ -204,6 +210,7 @@ fn read_v2<'a>(
         let Some(header) = read_line(&mut reader)? else {
             break;
         };
+        response.count(header.len())?;
         match header.as_slice() {
             b"packfile" => {
                 response.pack = Some(PackStream::new(reader, unfinished, progress));
@@ -246,7 +253,26 @@ fn read_v0<'a>(
 }
 
 impl FetchResponse<'_> {
+    /// The ids end up in files of repositories of the source's format.
+    fn check_format(self, format: Format) -> Result<Self> {
+        let mut all = self.shallow.iter().chain(&self.acknowledged);
+        match all.find(|oid| oid.kind() != format) {
+            None => Ok(self),
+            Some(oid) => Err(malformed(oid.to_string().as_bytes())),
+        }
+    }
+
+    /// So much has been said before the pack.
+    fn count(&mut self, bytes: usize) -> Result<()> {
+        self.listed += bytes;
+        match self.listed > MAX_LISTED_BYTES {
+            true => Err(lists_too_much()),
+            false => Ok(()),
+        }
+    }
+
     fn add(&mut self, line: &[u8]) -> Result<()> {
+        self.count(line.len())?;
         let text = line.to_str().map_err(|_| malformed(line))?;
         if let Ok(ShallowUpdate::Shallow(oid)) = shallow_update_from_line(text) {
             self.shallow.push(oid);
@@ -276,10 +302,12 @@ fn read_line(reader: &mut Reader<'_>) -> Result<Option<Vec<u8>>> {
 }
 
 fn malformed(line: &[u8]) -> Error {
-    let shown: String = printable(line).chars().take(100).collect();
     Error::new(
         Kind::Peer,
-        format!("sent an unexpected line in answer to a fetch: '{shown}'"),
+        format!(
+            "sent an unexpected line in answer to a fetch: '{}'",
+            excerpt(line)
+        ),
     )
 }
 
@@ -311,5 +339,25 @@ impl BufRead for PackStream<'_> {
 
     fn consume(&mut self, amount: usize) {
         self.reader.consume(amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_in_front_of_the_pack_have_an_end_and_ids_of_one_format() {
+        let oid = "1".repeat(40);
+        let mut response = FetchResponse::default();
+        response.add(format!("shallow {oid}").as_bytes()).unwrap();
+        response.add(format!("ACK {oid} common").as_bytes()).unwrap();
+        assert!(response.check_format(Format::Sha256).is_err());
+        let mut response = FetchResponse {
+            listed: MAX_LISTED_BYTES - 3,
+            ..FetchResponse::default()
+        };
+        response.add(b"NAK").unwrap();
+        assert_eq!(response.add(b"NAK").unwrap_err().kind(), Kind::Limit);
     }
 }

@@ -1,6 +1,6 @@
 //! The client of the source's `upload-pack`: its refs, and packs on request.
 //!
-//! gix carries the handshake, `ls-refs` and pkt-lines. The arguments of `fetch` are built here, because a relay asks
+//! gix carries the handshake and pkt-lines. The arguments of `fetch` are built here, because a relay asks
 //! questions that no ordinary fetch asks; see `gitprotocol-v2` and, for protocol v0, `gitprotocol-pack`.
 
 mod fetch;
@@ -14,13 +14,24 @@ use std::sync::Arc;
 use bstr::{BStr, ByteSlice};
 use gix_transport::Service;
 use gix_transport::client::Capabilities;
-use gix_transport::client::blocking_io::{SetServiceResponse, TransportV2Ext};
+use gix_transport::client::blocking_io::{ReadlineBufRead, SetServiceResponse, TransportV2Ext};
 
 use crate::error::{Error, Kind, Result, Side};
 use crate::transport::Link;
 use crate::wire::refs::Advertisement;
 
 pub use gix_transport::Protocol;
+
+/// How many bytes of refs, or of lines in front of a pack, a server may send: those of some ten million refs. Without an
+/// end an answer would take all memory.
+const MAX_LISTED_BYTES: usize = 1 << 30;
+
+fn lists_too_much() -> Error {
+    Error::new(
+        Kind::Limit,
+        format!("lists more than {MAX_LISTED_BYTES} bytes of refs"),
+    )
+}
 
 /// What we call ourselves in the `agent` capability.
 pub const AGENT: &str = concat!("git-remote-sync/", env!("CARGO_PKG_VERSION"));
@@ -145,41 +156,36 @@ fn handshake(link: &mut dyn Link) -> Result<(Capabilities, Protocol, Advertiseme
     if protocol == Protocol::V2 {
         list_refs(link, &capabilities, &mut advertisement)?;
     }
-    advertisement.finish();
+    advertisement.finish(object_format(&capabilities)?)?;
     Ok((capabilities, protocol, advertisement))
 }
 
-/// `ls-refs`, line by line: gix would hold the whole list a second time.
+/// `ls-refs` of protocol v2. gix has this too, but keeps the whole answer before the first line can be looked at, and
+/// gives up at attributes of the future.
 fn list_refs(mut link: &mut dyn Link, capabilities: &Capabilities, into: &mut Advertisement) -> Result<()> {
     let doing = "cannot read its refs";
-    let tells_unborn = capabilities
-        .capability("ls-refs")
-        .and_then(|command| command.supports("unborn"))
-        .unwrap_or(false);
-    let arguments = ["symrefs", "peel"]
-        .into_iter()
-        .chain(tells_unborn.then_some("unborn"));
-    let mut lines = link
-        .invoke(
-            "ls-refs",
-            v2_features(capabilities).into_iter(),
-            Some(arguments.map(Into::into)),
-            false,
+    let offered = capabilities.capability("ls-refs").ok_or_else(|| {
+        Error::new(
+            Kind::Unsupported,
+            "does not offer ls-refs, without which its refs cannot be told",
         )
+    })?;
+    let unborn = offered.supports("unborn").unwrap_or(false);
+    let arguments = ["symrefs", "peel"].into_iter().chain(unborn.then_some("unborn"));
+    let features = v2_features(capabilities);
+    let mut lines = link
+        .invoke("ls-refs", features, Some(arguments.map(Into::into)), false)
         .map_err(|err| Error::from_transport(err, doing))?;
-    read_lines(&mut *lines, |line| into.add_v2_line(line))
+    read_lines(&mut *lines, MAX_LISTED_BYTES, &mut |line| into.add_v2_line(line))
 }
 
-/// What goes with every command of protocol v2.
-fn v2_features(capabilities: &Capabilities) -> Vec<(&'static str, Option<String>)> {
+/// What goes with each command of protocol v2.
+fn v2_features(capabilities: &Capabilities) -> impl Iterator<Item = (&'static str, Option<String>)> + use<> {
     let format = capabilities
         .capability("object-format")
-        .and_then(|capability| capability.value().map(|value| value.to_str_lossy().into_owned()));
-    let format = format.map(|format| ("object-format", Some(format)));
-    format
-        .into_iter()
-        .chain([("agent", Some(AGENT.to_owned()))])
-        .collect()
+        .and_then(|capability| Some(capability.value()?.to_str_lossy().into_owned()));
+    let format = format.map(|value| ("object-format", Some(value)));
+    format.into_iter().chain([("agent", Some(AGENT.to_owned()))])
 }
 
 /// What a server says about its object format when the conversation begins; its refs are not asked for.
@@ -191,26 +197,24 @@ pub fn announced_format(link: &mut dyn Link) -> Result<gix_hash::Kind> {
 }
 
 /// Read the ref lines of a v0 or v1 advertisement to their flush.
-pub(crate) fn read_v0_refs(
-    lines: &mut (dyn gix_transport::client::blocking_io::ReadlineBufRead + '_),
-    into: &mut Advertisement,
-) -> Result<()> {
-    read_lines(lines, |line| into.add_v0_line(line))
+pub(crate) fn read_v0_refs(lines: &mut (dyn ReadlineBufRead + '_), into: &mut Advertisement) -> Result<()> {
+    read_lines(lines, MAX_LISTED_BYTES, &mut |line| into.add_v0_line(line))
 }
 
+/// Give each line to `take`, up to the flush, and no more than `left` bytes of them.
 fn read_lines(
-    lines: &mut (dyn gix_transport::client::blocking_io::ReadlineBufRead + '_),
-    mut take: impl FnMut(&BStr) -> Result<()>,
+    lines: &mut (dyn ReadlineBufRead + '_),
+    mut left: usize,
+    take: &mut dyn FnMut(&BStr) -> Result<()>,
 ) -> Result<()> {
     let doing = "cannot read its refs";
     while let Some(line) = lines.readline() {
         let line = line
             .map_err(|err| Error::from_io(err, doing))?
             .map_err(|err| Error::from_transport(err, doing))?;
-        match line.as_bstr() {
-            Some(line) => take(line)?,
-            None => break,
-        }
+        let Some(line) = line.as_bstr() else { break };
+        left = left.checked_sub(line.len()).ok_or_else(lists_too_much)?;
+        take(line)?;
     }
     Ok(())
 }
@@ -236,4 +240,41 @@ pub(crate) fn object_format(capabilities: &Capabilities) -> Result<gix_hash::Kin
 pub(crate) fn value_of(capabilities: &Capabilities, name: &str) -> Option<String> {
     let capability = capabilities.capability(name)?;
     Some(crate::error::printable(capability.value()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use gix_transport::client::blocking_io::Transport;
+    use gix_transport::client::git::ConnectMode;
+    use gix_transport::client::git::blocking_io::Connection;
+    use gix_transport::client::{MessageKind, WriteMode};
+
+    use super::*;
+
+    #[test]
+    fn a_list_without_an_end_is_not_kept() {
+        let endless = std::io::repeat(0);
+        let (none, mut taken) = (None::<(String, _)>, 0);
+        // Every packet is `0010` and twelve bytes.
+        let lines = b"0010refs/heads/a".as_slice();
+        let input = std::io::Read::chain(lines.repeat(100).leak() as &[u8], endless);
+        let mut connection = Connection::new(
+            input,
+            std::io::sink(),
+            Protocol::V1,
+            "",
+            none,
+            ConnectMode::Process,
+            false,
+        );
+        let request = connection
+            .request(WriteMode::Binary, MessageKind::Flush, false)
+            .unwrap();
+        let mut reader = request.into_parts().1;
+        let err = read_lines(&mut *reader, 120, &mut |line| {
+            taken += line.len();
+            Ok(())
+        });
+        assert_eq!((err.unwrap_err().kind(), taken), (Kind::Limit, 120));
+    }
 }

@@ -16,6 +16,26 @@ pub struct Tips {
     pub objects: Vec<Object>,
     /// Commits whose parents were left out.
     pub shallow: Vec<ObjectId>,
+    /// What the objects take.
+    bytes: usize,
+}
+
+/// What tips may take in memory, in bytes: far more than any commit or tag needs, and room for some large blobs that refs
+/// name. A server could send objects without an end.
+fn allowance(wants: usize) -> usize {
+    (512 << 20) + wants.saturating_mul(64 << 10)
+}
+
+impl Tips {
+    fn keep(&mut self, object: Object, allowance: usize) -> Result<()> {
+        self.bytes += object.data.len();
+        if self.bytes > allowance {
+            let message = format!("sends more than {allowance} bytes for the objects that its refs name");
+            return Err(Error::new(Kind::Limit, message));
+        }
+        self.objects.push(object);
+        Ok(())
+    }
 }
 
 impl Source {
@@ -23,7 +43,7 @@ impl Source {
     /// From others the pack is read until all have been seen.
     ///
     /// # Errors
-    /// Those of [`Source::fetch`], or [`Kind::Peer`] when an object does not come.
+    /// Those of [`Source::fetch`], [`Kind::Peer`] when an object does not come, or [`Kind::Limit`] when too much comes.
     pub fn fetch_tips(&mut self, wants: &[ObjectId]) -> Result<Tips> {
         let mut tips = Tips::default();
         if wants.is_empty() {
@@ -76,9 +96,29 @@ impl Source {
             let object = object.map_err(|err| err.on(Side::Source))?;
             let wanted = missing.remove(&object.id);
             if wanted || filter.is_some() {
-                tips.objects.push(object);
+                tips.keep(object, allowance(wants.len()))
+                    .map_err(|err| err.on(Side::Source))?;
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::object::ObjectKind;
+
+    #[test]
+    fn tips_are_kept_up_to_a_limit() {
+        let object = || Object {
+            kind: ObjectKind::Commit,
+            id: ObjectId::null(gix_hash::Kind::Sha1),
+            data: vec![0; 60],
+        };
+        let mut tips = Tips::default();
+        tips.keep(object(), 100).unwrap();
+        assert_eq!(tips.keep(object(), 100).unwrap_err().kind(), Kind::Limit);
+        assert_eq!(tips.objects.len(), 1);
     }
 }

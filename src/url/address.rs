@@ -9,7 +9,7 @@ use gix_transport::Service;
 use super::location::{Location, Remote};
 use super::reach::{Family, Reach};
 use super::same::{comparable, git_dir, place_on_host};
-use super::{check_allowed, redact, resolve};
+use super::{check_allowed, redact, resolve, shown};
 use crate::error::{Error, Kind, Result, Side};
 use crate::git::{Config, os_str};
 
@@ -312,14 +312,19 @@ fn has_password(text: &str) -> bool {
 }
 
 fn web(text: &str, reach: Reach) -> Result<HttpAddress> {
-    let mut url = gix_url::parse(text.as_bytes().as_bstr()).map_err(|err| {
-        Error::new(Kind::Usage, format!("'{}' is not a URL", redact(text))).caused_by(err.to_string())
-    })?;
+    let no_url = || Error::new(Kind::Usage, format!("'{}' is not a URL", shown(text)));
+    let mut url =
+        gix_url::parse(text.as_bytes().as_bstr()).map_err(|err| no_url().caused_by(err.to_string()))?;
     let userinfo = url
         .user()
         .map(|user| (user.to_owned(), url.password().map(str::to_owned)));
     url.set_user(None);
     url.set_password(None);
+    // gix writes some hosts (`h%00:`) in another way than it read them. Such a URL would lead elsewhere than what was
+    // checked and looked up in the configuration.
+    if gix_url::parse(url.to_bstring().as_bstr()).ok().as_ref() != Some(&url) {
+        return Err(no_url());
+    }
     Ok(HttpAddress {
         url,
         userinfo,
@@ -340,6 +345,21 @@ mod tests {
         };
         assert_eq!(address.userinfo, Some(("me".into(), Some("pw".into()))));
         assert_eq!(Address::Http(address).to_string(), "https://host/x.git");
+    }
+
+    #[test]
+    fn a_host_that_reads_otherwise_when_written_out_is_refused() {
+        let err = Address::parse("https://me:pw@hos'%00pe:/:w@ho").unwrap_err();
+        assert_eq!(err.kind(), Kind::Usage);
+        assert!(!err.message().contains("pw"), "{err}");
+        for url in [
+            "https://h/a%20b/%2f?x=%00#y",
+            "http://[::1]:80/x",
+            "https://h",
+            "https://h:443//x/",
+        ] {
+            assert!(Address::parse(url).is_ok(), "{url}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use bstr::{BString, ByteSlice};
 
-use super::redact;
+use super::shown;
 use crate::error::{Error, Kind, Result};
 
 /// The kinds of places that git tells apart.
@@ -58,7 +58,7 @@ impl Location {
             None => remote(text.as_bytes(), b':').map(Location::Ssh),
             Some((scheme, _)) if !is_scheme(scheme) => Err(usage(format!(
                 "'{}' is neither a URL nor a path that git takes",
-                redact(text)
+                shown(text)
             ))),
             Some((scheme, rest)) => match scheme {
                 "http" | "https" => Ok(Location::Web),

@@ -6,7 +6,7 @@ mod reach;
 mod resolve;
 mod same;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, printable};
 pub use address::{Address, DaemonAddress, HelperAddress, HttpAddress, LocalAddress, Programs, SshAddress};
 pub use reach::{Family, Reach};
 pub use resolve::{check_allowed, resolve};
@@ -32,10 +32,10 @@ impl RelayUrl {
             return Err(match source.strip_suffix('=') {
                 Some(rest) => usage(format!(
                     "the relay URL '{}=' stops where '=>' should stand",
-                    redact(rest)
+                    shown(rest)
                 ))
                 .hint(quoted),
-                None => usage(format!("the relay URL '{}' has no '=>'", redact(&source)))
+                None => usage(format!("the relay URL '{}' has no '=>'", shown(&source)))
                     .hint("write 'relay::<source>=><target>', in quotes"),
             });
         }
@@ -60,6 +60,11 @@ impl RelayUrl {
 
 fn usage(message: String) -> Error {
     Error::new(Kind::Usage, message)
+}
+
+/// `text` as it can stand in a message. A URL may come from elsewhere: from a list, or from a repository's configuration.
+fn shown(text: &str) -> String {
+    printable(redact(text).as_bytes())
 }
 
 /// `text` without the secrets of a URL in it: what stands in front of the host, because with http a user name can be a
@@ -103,6 +108,17 @@ mod tests {
         assert!(parse_error("=>b").contains("no source"));
         assert!(parse_error("a=>").contains("no target"));
         assert!(parse_error("a=>b=>c").contains("more than one target"));
+    }
+
+    #[test]
+    fn control_characters_of_a_url_stay_out_of_messages() {
+        for url in ["a\x1b[2J", "a\r=", "\x07://x=>"] {
+            assert!(!parse_error(url).contains(char::is_control), "{url:?}");
+        }
+        for url in ["\x1b://h/x", "https://h:\x1b/x"] {
+            let err = Address::parse(url).unwrap_err();
+            assert!(!err.message().contains(char::is_control), "{url:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use bstr::{BStr, BString, ByteSlice};
 
-use super::redact;
+use super::shown;
 use crate::error::{Error, Kind, Result, Side, printable};
 use crate::git::Config;
 
@@ -87,7 +87,7 @@ pub fn check_allowed(
     }
     Err(Error::new(
         Kind::Policy,
-        format!("transport '{scheme}' not allowed for '{}'", redact(url)),
+        format!("transport '{scheme}' not allowed for '{}'", shown(url)),
     )
     .hint(format!("git's protocol.{scheme}.allow decides about it")))
 }

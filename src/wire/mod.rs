@@ -3,6 +3,7 @@
 pub mod ids;
 pub mod object;
 pub mod pack;
+pub mod pkt_line;
 pub mod ref_list;
 pub mod ref_name;
 pub mod refs;

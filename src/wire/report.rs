@@ -4,7 +4,8 @@ use bstr::{BStr, BString, ByteSlice};
 use gix_hash::ObjectId;
 
 use crate::error::{Error, Kind, Result, printable};
-use crate::wire::refs::parse_oid;
+use crate::wire::pkt_line;
+use crate::wire::refs::{excerpt, parse_oid};
 
 /// The target's verdict on one push.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,6 +89,10 @@ impl Report {
 fn parse_option(option: &BStr) -> Result<Option<RefOption>> {
     let (key, value) = option.split_once_str(" ").unwrap_or((option, b""));
     Ok(match key {
+        // It is passed on to git in a line of its own, which must not become two.
+        b"refname" if gix_validate::reference::name(value.as_bstr()).is_err() => {
+            return Err(unexpected(option));
+        }
         b"refname" => Some(RefOption::Refname(value.into())),
         b"old-oid" => Some(RefOption::OldOid(parse_oid(value)?)),
         b"new-oid" => Some(RefOption::NewOid(parse_oid(value)?)),
@@ -99,7 +104,7 @@ fn parse_option(option: &BStr) -> Result<Option<RefOption>> {
 fn unexpected(line: &BStr) -> Error {
     Error::new(
         Kind::Peer,
-        format!("sent an unexpected report line '{}'", printable(line)),
+        format!("sent an unexpected report line '{}'", excerpt(line)),
     )
 }
 
@@ -138,7 +143,7 @@ impl<'a> Iterator for PktLines<'a> {
 /// Split the first pkt-line off: `Some(None)` for a flush, `None` when it is malformed or cut off.
 fn split_pkt_line(input: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let (length, rest) = input.split_at_checked(4)?;
-    let length = usize::from_str_radix(length.to_str().ok()?, 16).ok()?;
+    let length = pkt_line::length(length)?;
     if length == 0 {
         return Some((None, rest));
     }
@@ -187,9 +192,20 @@ mod tests {
             b"000funpack ok",
             b"zzzz",
             b"0002",
+            b"+00dunpack ok0000",
             &pkt(&["hello"]),
         ] {
             assert!(Report::parse(body).is_err(), "{body:?}");
+        }
+    }
+
+    /// Git gets the name in a line of the helper's answer.
+    #[test]
+    fn a_name_that_would_be_two_lines_to_git_is_refused() {
+        for name in ["refs/x\nok refs/heads/other", "refs/\x1b[2J", ""] {
+            let lines = ["unpack ok", "ok refs/for/x", &format!("option refname {name}")];
+            let err = Report::parse(&pkt(&lines)).unwrap_err();
+            assert_eq!(err.kind(), Kind::Peer, "{name:?}");
         }
     }
 

@@ -29,7 +29,7 @@ fn advertised(refs: &[&str]) -> Arc<Advertisement> {
         refs: entries.collect(),
         ..Advertisement::default()
     };
-    advertisement.finish();
+    advertisement.finish(gix_hash::Kind::Sha1).unwrap();
     advertisement.into()
 }
 

@@ -234,7 +234,12 @@ impl<R: BufRead> PackReader<R> {
     }
 
     fn may_wait(&self) -> bool {
-        self.keep == Keep::All || self.bases.waiting_cost() < MAX_WAITING_COST
+        let max = match self.keep {
+            Keep::History => MAX_WAITING_COST,
+            // Small packs never get there; one that does is meant to fill the memory.
+            Keep::All => MAX_WAITING_COST * 16,
+        };
+        self.bases.waiting_cost() < max
     }
 
     /// The inflated content of an entry whose size has been found bearable.
