@@ -15,6 +15,8 @@ use super::cookies::Cookies;
 use super::head::{challenges, content_type, head_lines, location, secret_header, shown};
 use super::link::{Link, lock};
 use super::options::Options;
+use super::proxy::ProxyServer;
+use super::proxy_login::ProxyLogin;
 use super::response::{Answer, Body};
 use super::status::{self, Refusal};
 use super::upload::{BodySource, Pipe, Settle, aborted};
@@ -49,6 +51,14 @@ enum Payload<'a> {
     Stream(&'a mut BodySource),
 }
 
+/// How the server of one origin is reached.
+#[derive(Debug, Clone)]
+struct Way {
+    origin: Origin,
+    agent: Agent,
+    proxy: Option<ProxyServer>,
+}
+
 /// Everything that outlives a request.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -57,8 +67,8 @@ pub(super) struct Client {
     cookies: Cookies,
     pub(super) link: Arc<Link>,
     pub(super) auth: Mutex<Auth>,
-    /// Whether the agent is for https, and the agent.
-    agent: Mutex<Option<(bool, Agent)>>,
+    way: Mutex<Option<Way>>,
+    proxy_login: Mutex<ProxyLogin>,
     uploader: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -77,7 +87,8 @@ impl Client {
             cookies: cookies.unwrap_or_default(),
             link: Arc::default(),
             auth: Mutex::default(),
-            agent: Mutex::default(),
+            way: Mutex::default(),
+            proxy_login: Mutex::default(),
             uploader: Mutex::default(),
         })
     }
@@ -97,16 +108,24 @@ impl Client {
         self.link.begin_exchange();
     }
 
-    fn agent(&self, https: bool) -> Result<Agent> {
-        let mut slot = lock(&self.agent);
-        if let Some((for_https, agent)) = &*slot
-            && *for_https == https
-        {
-            return Ok(agent.clone());
+    /// The way to the server of `url`.
+    fn way(&self, url: &str) -> Result<Way> {
+        let origin = Origin::of(url).ok_or_else(|| Error::new(Kind::Usage, "not a valid HTTP URL"))?;
+        let mut slot = lock(&self.way);
+        if let Some(way) = slot.as_ref().filter(|way| way.origin == origin) {
+            return Ok(way.clone());
         }
-        let agent = super::agent::build(&self.options, &self.link, https)?;
-        *slot = Some((https, agent.clone()));
-        Ok(agent)
+        let mut proxy = ProxyServer::find(&self.options, url, |name| std::env::var(name).ok())?;
+        if let Some(proxy) = &mut proxy {
+            lock(&self.proxy_login).complete(proxy)?;
+            log::debug!(target: self.options.log_target, "through the proxy {proxy:?}");
+        }
+        let way = Way {
+            agent: super::agent::build(&self.options, &self.link, origin.is_https(), proxy.clone())?,
+            origin,
+            proxy,
+        };
+        Ok(slot.insert(way).clone())
     }
 
     /// Perform a GET, following redirects; the second value is the new base if there were any.
@@ -237,13 +256,24 @@ impl Client {
             }
             result => result,
         }
-        .map_err(|err| {
-            if self.link.aborted() {
-                aborted()
-            } else {
-                status::from_ureq(err, &url::host(&request.url))
-            }
+        .map_err(|err| match err {
+            _ if self.link.aborted() => aborted(),
+            ureq::Error::ConnectProxyFailed(why) => self.refused_by_proxy(&why),
+            err => status::from_ureq(err, &url::host(&request.url)),
         })
+    }
+
+    fn refused_by_proxy(&self, why: &str) -> Error {
+        let proxy = lock(&self.way).as_ref().and_then(|way| way.proxy.clone());
+        let Some(proxy) = proxy else {
+            return super::response::internal("a proxy that is none has refused a connection");
+        };
+        // ureq says `proxy server responded 407/407`.
+        let status = why.rsplit('/').next().and_then(|code| code.parse().ok());
+        if matches!(status, Some(401 | 407)) {
+            lock(&self.proxy_login).refused();
+        }
+        status::from_proxy(status, &proxy.authority(), proxy.username.is_some())
     }
 
     fn run(
@@ -252,8 +282,9 @@ impl Client {
         payload: &mut Payload,
         credentials: Option<&Credentials>,
     ) -> Result<Response<ureq::Body>, ureq::Error> {
-        let https = Origin::of(&request.url).is_some_and(|origin| origin.is_https());
-        let agent = self.agent(https).map_err(|err| ureq::Error::Io(err.into()))?;
+        let Way { agent, proxy, .. } = self
+            .way(&request.url)
+            .map_err(|err| ureq::Error::Io(err.into()))?;
         let mut builder = Request::builder()
             .method(request.method.clone())
             .uri(request.url.as_str());
@@ -276,6 +307,9 @@ impl Client {
             Payload::Bytes(bytes) => agent.run(builder.body(*bytes)?),
         };
         self.note(request, &response);
+        if response.is_ok() && proxy.is_some() {
+            lock(&self.proxy_login).accepted();
+        }
         response
     }
 

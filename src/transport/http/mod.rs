@@ -4,7 +4,7 @@
 //! TLS, proxies, redirects, authentication, uploads of any size, and errors in words that a git user knows. It knows
 //! nothing about packet lines.
 //!
-//! The layers of a connection, from the socket up: `connect` (TCP), ureq's TLS, `early` (answers during an
+//! The layers of a connection, from the socket up: `connect` and `socket` (TCP), ureq's TLS, `early` (answers during an
 //! upload), ureq's HTTP/1.1, `client` (requests). ureq's own log targets (`ureq`, `ureq_proto`) may print secrets:
 //! a logger must filter them out.
 
@@ -20,7 +20,11 @@ mod link;
 mod login;
 mod netrc;
 mod options;
+mod proxy;
+mod proxy_login;
 mod response;
+mod socket;
+mod socks;
 mod speed;
 mod status;
 #[cfg(test)]
