@@ -29,6 +29,7 @@ impl Target {
     pub fn connect(mut link: Box<dyn Link>) -> Result<Target> {
         match handshake(&mut *link) {
             Ok((capabilities, advertisement)) => {
+                link.budget().lift();
                 let format = object_format(&capabilities).map_err(|err| err.on(Side::Target))?;
                 log::info!(target: "relay::target", "{} refs, {format}", advertisement.refs.len());
                 Ok(Target {

@@ -19,7 +19,7 @@ use gix_transport::{Protocol, Service};
 
 use super::child::Process;
 use super::failure;
-use super::{Cutter, Link, Traffic};
+use super::{Budget, Cutter, Link, Traffic};
 use crate::error::{Error, Result};
 
 /// Buffered, because pkt-lines are read and written piece by piece. It also keeps a service that dies at the first line
@@ -53,6 +53,7 @@ pub(super) struct PipeLink {
     running: Option<Running>,
     /// Hands have been shaken and nothing has been asked since.
     idle: bool,
+    budget: Budget,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +73,8 @@ struct Running {
 }
 
 impl PipeLink {
-    /// Open the pipe to `service` with `open`, which asks for protocol `version`. `shown` is the URL for messages.
+    /// Open the pipe to `service` with `open`, which asks for protocol `version`. `shown` is the URL for messages,
+    /// `budget` is what the service may say while its refs are read.
     ///
     /// # Errors
     /// Those of `open`.
@@ -81,6 +83,7 @@ impl PipeLink {
         shown: impl Into<BString>,
         service: Service,
         version: Protocol,
+        budget: Budget,
     ) -> Result<PipeLink> {
         let counts = Arc::new(Counts::default());
         let input = SharedInput {
@@ -96,6 +99,7 @@ impl PipeLink {
             input,
             running: None,
             idle: false,
+            budget,
         };
         link.start()?;
         Ok(link)
@@ -107,6 +111,7 @@ impl PipeLink {
         let output = CountedOutput {
             pipe: output,
             counts: self.counts.clone(),
+            budget: self.budget.clone(),
         };
         let pipes = Connection::new(
             BufReader::with_capacity(BUFFER, output),
@@ -180,6 +185,10 @@ impl Link for PipeLink {
             bytes_sent: self.counts.bytes_sent.load(Ordering::Relaxed),
             bytes_received: self.counts.bytes_received.load(Ordering::Relaxed),
         }
+    }
+
+    fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     fn explain(&mut self, err: Error) -> Error {
@@ -257,12 +266,14 @@ impl Write for SharedInput {
 struct CountedOutput {
     pipe: Box<dyn Read + Send>,
     counts: Arc<Counts>,
+    budget: Budget,
 }
 
 impl Read for CountedOutput {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.pipe.read(buf)?;
         add(&self.counts.bytes_received, read);
+        self.budget.spend(read)?;
         Ok(read)
     }
 }
@@ -279,7 +290,7 @@ mod tests {
         let address = LocalAddress::from(path.to_owned());
         let open =
             move || super::super::local::open(&address, service, if version == Protocol::V2 { 2 } else { 0 });
-        PipeLink::open(Box::new(open), "here", service, version).unwrap()
+        PipeLink::open(Box::new(open), "here", service, version, Budget::new(0)).unwrap()
     }
 
     /// Over ssh the user would see `fatal: the remote end hung up unexpectedly` after each push of nothing.

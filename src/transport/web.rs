@@ -15,7 +15,7 @@ use gix_transport::{Protocol, Service};
 use super::http::{
     AbortHandle, Headers, HttpBackend, Login, Options, PostBody, ResponseBody, Stats, ignored,
 };
-use super::{Cutter, Link, Traffic};
+use super::{Budget, Cutter, Link, Traffic};
 use crate::error::{Result, Side};
 use crate::url::HttpAddress;
 
@@ -26,14 +26,15 @@ pub struct WebLink {
     abandoned: Arc<AtomicBool>,
     stats: Stats,
     notices: Vec<String>,
+    budget: Budget,
 }
 
 impl WebLink {
-    /// Prepare a link to `service` of the repository at `address`; nothing is sent yet.
+    /// Prepare a link to `service` of the repository at `address`, whose refs fit into `budget`; nothing is sent yet.
     ///
     /// # Errors
     /// When a setting is not valid.
-    pub fn new(address: &HttpAddress, service: Service, version: Protocol) -> Result<Self> {
+    pub fn new(address: &HttpAddress, service: Service, version: Protocol, budget: Budget) -> Result<Self> {
         let (side, log_target) = match service {
             Service::UploadPack => (Side::Source, "relay::source"),
             Service::ReceivePack => (Side::Target, "relay::target"),
@@ -54,6 +55,7 @@ impl WebLink {
         let http = Abandonable {
             backend,
             abandoned: abandoned.clone(),
+            budget: budget.clone(),
         };
         let transport = http::Transport::new_http(http, address.url.clone(), version, false);
         Ok(WebLink {
@@ -62,6 +64,7 @@ impl WebLink {
             abandoned,
             stats,
             notices: notices(address, side),
+            budget,
         })
     }
 }
@@ -96,6 +99,10 @@ impl Link for WebLink {
             bytes_sent: self.stats.bytes_sent(),
             bytes_received: self.stats.bytes_received(),
         }
+    }
+
+    fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     fn notices(&self) -> &[String] {
@@ -143,11 +150,15 @@ impl Transport for WebLink {
 struct Abandonable {
     backend: HttpBackend,
     abandoned: Arc<AtomicBool>,
+    budget: Budget,
 }
 
 struct Body {
     inner: ResponseBody,
     abandoned: Arc<AtomicBool>,
+    budget: Budget,
+    /// To be told at the next read.
+    over: Option<io::Error>,
 }
 
 impl Abandonable {
@@ -155,6 +166,8 @@ impl Abandonable {
         Body {
             inner,
             abandoned: self.abandoned.clone(),
+            budget: self.budget.clone(),
+            over: None,
         }
     }
 }
@@ -210,23 +223,27 @@ impl Http for Abandonable {
 impl Read for Body {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.abandoned.load(Ordering::SeqCst) {
-            Ok(0)
-        } else {
-            self.inner.read(buf)
+            return Ok(0);
         }
+        let read = self.inner.read(buf)?;
+        self.budget.spend(read)?;
+        Ok(read)
     }
 }
 
 impl BufRead for Body {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.abandoned.load(Ordering::SeqCst) {
-            Ok(&[])
-        } else {
-            self.inner.fill_buf()
+            return Ok(&[]);
         }
+        if let Some(err) = self.over.take() {
+            return Err(err);
+        }
+        self.inner.fill_buf()
     }
 
     fn consume(&mut self, amount: usize) {
         self.inner.consume(amount);
+        self.over = self.budget.spend(amount).err().or(self.over.take());
     }
 }

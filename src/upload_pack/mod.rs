@@ -39,6 +39,7 @@ impl Source {
     pub fn connect(mut link: Box<dyn Link>) -> Result<Source> {
         match handshake(&mut *link) {
             Ok((capabilities, protocol, advertisement)) => {
+                link.budget().lift();
                 let format = object_format(&capabilities)?;
                 log::info!(
                     target: "relay::source",

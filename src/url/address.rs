@@ -37,6 +37,8 @@ pub struct HttpAddress {
     pub settings: Box<Config>,
     /// A password stood in what the user typed, where git shows it to everybody.
     pub shows_password: bool,
+    /// `relay.maxRefListSize`, in bytes.
+    pub max_ref_list: Option<u64>,
 }
 
 /// A local path.
@@ -101,6 +103,9 @@ pub struct HelperAddress {
     pub programs: Programs,
 }
 
+/// Room for half a million refs, far more than hosts serve well.
+const DEFAULT_MAX_REF_LIST: u64 = 64 << 20;
+
 /// `remote.<name>.uploadpack` and `remote.<name>.receivepack`: shell commands in place of git's own services.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Programs {
@@ -108,6 +113,8 @@ pub struct Programs {
     pub upload_pack: Option<BString>,
     /// In place of `git-receive-pack`.
     pub receive_pack: Option<BString>,
+    /// How long the list of refs may be that they send, in bytes: `relay.maxRefListSize`.
+    pub max_ref_list: Option<u64>,
 }
 
 impl fmt::Debug for HttpAddress {
@@ -189,6 +196,29 @@ impl Address {
         })
     }
 
+    /// How many bytes of capabilities and refs are read from there, 0 for any number (`relay.maxRefListSize`).
+    pub fn max_ref_list(&self) -> u64 {
+        let set = match self {
+            Address::Http(http) => http.max_ref_list,
+            Address::Local(local) => local.programs.max_ref_list,
+            Address::Ssh(ssh) => ssh.programs.max_ref_list,
+            Address::Daemon(daemon) => daemon.programs.max_ref_list,
+            Address::Helper(helper) => helper.programs.max_ref_list,
+        };
+        set.unwrap_or(DEFAULT_MAX_REF_LIST)
+    }
+
+    fn set_max_ref_list(&mut self, bytes: Option<u64>) {
+        let place = match self {
+            Address::Http(http) => &mut http.max_ref_list,
+            Address::Local(local) => &mut local.programs.max_ref_list,
+            Address::Ssh(ssh) => &mut ssh.programs.max_ref_list,
+            Address::Daemon(daemon) => &mut daemon.programs.max_ref_list,
+            Address::Helper(helper) => &mut helper.programs.max_ref_list,
+        };
+        *place = bytes;
+    }
+
     /// Whether this is a local repository whose history has holes. A server tells it only when history is asked for.
     pub fn is_known_to_be_shallow(&self) -> bool {
         match self {
@@ -229,6 +259,7 @@ impl Programs {
         Programs {
             upload_pack: program("uploadpack"),
             receive_pack: program("receivepack"),
+            max_ref_list: None,
         }
     }
 
@@ -268,6 +299,7 @@ fn find(text: &str, side: Side, config: &Config) -> Result<Address> {
     let var = |name: &str| std::env::var(name).ok();
     check_allowed(location.scheme(&url), &url, config, var)?;
     let mut address = Address::at(location, &url, text, config)?;
+    address.set_max_ref_list(config.size("relay.maxRefListSize")?);
     if let Address::Http(http) = &mut address {
         http.shows_password = has_password(text);
         *http.settings = config.http_for(&url);
@@ -300,6 +332,7 @@ fn web(text: &str) -> Result<HttpAddress> {
         userinfo,
         settings: Box::default(),
         shows_password: false,
+        max_ref_list: None,
     })
 }
 

@@ -17,6 +17,8 @@ use crate::error::{Error, Kind, Result};
 
 /// Enough to keep the network busy; TLS has such a pair of buffers twice.
 const BUFFER: usize = 64 * 1024;
+/// The most that the headers of a response may take. Less than a buffer: a full one would look like a hang-up.
+const HEADERS: usize = 60 * 1024;
 
 /// An agent for `options` that goes through `proxy`, if there is one; certificates are only loaded for `https`, for they take a while.
 pub(super) fn build(
@@ -38,7 +40,7 @@ pub(super) fn build(
         .timeout_per_write(options.stall_timeout)
         .input_buffer_size(BUFFER)
         .output_buffer_size(BUFFER)
-        .max_response_header_size(BUFFER)
+        .max_response_header_size(HEADERS)
         .tls_config(tls(options, https || proxy_tls)?)
         .proxy(connect_proxy)
         .build();
