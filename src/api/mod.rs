@@ -33,7 +33,7 @@ pub use crate::progress::{Progress, Silent};
 pub use pair::Pair;
 pub use probe::{ProbeReport, ProbeRequest, SideReport, probe};
 pub use push::push;
-pub use request::{BootstrapRequest, FetchRequest, Options, Protocol, Strategy, SyncRequest};
+pub use request::{BootstrapRequest, FetchRequest, Options, Protocol, Strategy, SyncRequest, TokenNames};
 pub use run::{Counts, Entry, EntryAction, Operation, PackTotals, Run, SourceStats, Status, TargetStats};
 pub(crate) use sync::entries::judged_entry;
 pub use sync::{bootstrap, fetch, plan, sync};

@@ -6,12 +6,12 @@ use std::time::Instant;
 use bstr::{BStr, BString, ByteSlice};
 
 use super::ends;
-use super::request::{Options, Protocol};
+use super::request::{Options, Protocol, TokenNames};
 use super::run::{Operation, Run};
 use crate::error::{Error, Result, Side};
 use crate::receive_pack::Target;
 use crate::session;
-use crate::transport::Traffic;
+use crate::transport::{Link, Traffic};
 use crate::upload_pack::Source;
 use crate::wire::refs::Advertisement;
 
@@ -24,6 +24,8 @@ pub struct ProbeRequest {
     pub target: Option<String>,
     /// Which protocol to speak with the source.
     pub protocol: Protocol,
+    /// Where tokens are.
+    pub tokens: TokenNames,
 }
 
 /// What was found on both sides.
@@ -72,6 +74,7 @@ pub fn probe(request: &ProbeRequest) -> Run {
 fn attempt(request: &ProbeRequest, run: &mut Run) -> Result<()> {
     let options = Options {
         protocol: request.protocol,
+        tokens: request.tokens.clone(),
         ..Options::default()
     };
     let config = super::sync::configuration(&options)?;
@@ -90,6 +93,18 @@ fn attempt(request: &ProbeRequest, run: &mut Run) -> Result<()> {
     }
     if let Some(Ok(target)) = &target {
         note_target(run, &target.link().traffic());
+    }
+    let links = [
+        source.as_ref().ok().map(Source::link),
+        target
+            .as_ref()
+            .and_then(|target| target.as_ref().ok())
+            .map(Target::link),
+    ];
+    for notice in links.into_iter().flatten().flat_map(Link::notices) {
+        if !run.hints.contains(notice) {
+            run.hints.push(notice.clone());
+        }
     }
     let report = ProbeReport {
         source: describe(source.as_ref(), of_source),

@@ -228,6 +228,9 @@ pub(super) fn configuration(options: &Options) -> Result<Config> {
         Protocol::V1 => config.set("protocol.version", "1"),
         Protocol::V2 => config.set("protocol.version", "2"),
     }
+    for (key, name) in options.tokens.settings() {
+        config.set(key, name);
+    }
     Ok(config)
 }
 

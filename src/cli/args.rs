@@ -7,7 +7,7 @@ use bstr::BString;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::size::Size;
-use crate::api::{Options, Overwrite, Pair, Protocol, Selection, Strategy};
+use crate::api::{Options, Overwrite, Pair, Protocol, Selection, Strategy, TokenNames};
 use crate::error::{Error, Kind, Result};
 
 const EXAMPLES: &str = "\
@@ -137,6 +137,8 @@ pub(super) struct TransferArgs {
     /// Stop, with nothing changed, if the pack is larger; takes k, m and g
     #[arg(long, value_name = "BYTES")]
     max_pack_bytes: Option<Size>,
+    #[command(flatten)]
+    tokens: TokenArgs,
 }
 
 /// How to go about a push.
@@ -164,6 +166,27 @@ pub(super) struct OverwriteArgs {
     /// The same, but only what still has the value seen at the start
     #[arg(long)]
     force_with_lease: bool,
+}
+
+/// Who we are to the two sides.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Credentials")]
+pub(super) struct TokenArgs {
+    /// The environment variable with the source's token, instead of GIT_RELAY_SOURCE_TOKEN
+    #[arg(long, value_name = "NAME")]
+    source_token_env: Option<String>,
+    /// The environment variable with the target's token, instead of GIT_RELAY_TARGET_TOKEN
+    #[arg(long, value_name = "NAME")]
+    target_token_env: Option<String>,
+}
+
+impl TokenArgs {
+    pub(super) fn names(&self) -> TokenNames {
+        TokenNames {
+            source: self.source_token_env.clone(),
+            target: self.target_token_env.clone(),
+        }
+    }
 }
 
 /// `sync` and `plan`.
@@ -208,6 +231,8 @@ pub(super) struct ProbeArgs {
     /// Which protocol to speak with the source
     #[arg(long, value_enum, default_value = "auto", value_name = "VERSION")]
     pub(super) protocol: ProtocolArg,
+    #[command(flatten)]
+    pub(super) tokens: TokenArgs,
 }
 
 /// `fetch`.
@@ -226,6 +251,8 @@ pub(super) struct FetchArgs {
 /// `push`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct PushArgs {
+    #[command(flatten)]
+    pub(super) tokens: TokenArgs,
     /// Source and target (or both as one 'relay::<source>=><target>'), then options and refspecs for git push
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_names = ["SOURCE", "TARGET", "GIT PUSH ARGUMENTS"], num_args = 1..)]
@@ -336,6 +363,7 @@ impl TransferArgs {
             },
             max_pack_bytes: self.max_pack_bytes.map(|size| size.0),
             progress,
+            tokens: self.tokens.names(),
             ..Options::default()
         }
     }

@@ -15,5 +15,6 @@ pub(super) fn run(args: &ProbeArgs, output: &Output) -> ExitCode {
         source,
         target,
         protocol: args.protocol.into(),
+        tokens: args.tokens.names(),
     }))
 }

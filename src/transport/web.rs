@@ -43,6 +43,7 @@ impl WebLink {
             side,
             &address.url.to_bstring().to_str_lossy(),
             address.userinfo.clone(),
+            address.token_env.as_deref(),
             |name| std::env::var(name).ok(),
         );
         let backend = HttpBackend::new(Options {

@@ -39,6 +39,9 @@ pub struct HttpAddress {
     pub shows_password: bool,
     /// `relay.maxRefListSize`, in bytes.
     pub max_ref_list: Option<u64>,
+    /// The environment variable that the token is in, if not the usual one: `relay.sourceTokenEnv`,
+    /// `relay.targetTokenEnv`.
+    pub token_env: Option<String>,
 }
 
 /// A local path.
@@ -302,12 +305,41 @@ fn find(text: &str, side: Side, config: &Config) -> Result<Address> {
     address.set_max_ref_list(config.size("relay.maxRefListSize")?);
     if let Address::Http(http) = &mut address {
         http.shows_password = has_password(text);
+        http.token_env = token_env(side, config)?;
         *http.settings = config.http_for(&url);
         if let Some(proxy) = config.string(&format!("remote.{text}.proxy")) {
             http.settings.set("http.proxy", &proxy.to_str_lossy());
         }
     }
     Ok(address)
+}
+
+/// A name that every shell would take for one. What is in the variable is never looked at here.
+fn token_env(side: Side, config: &Config) -> Result<Option<String>> {
+    let key = match side {
+        Side::Source => "relay.sourceTokenEnv",
+        Side::Target => "relay.targetTokenEnv",
+    };
+    let Some(name) = config.string(key).filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    let is_name = !name.first().is_some_and(u8::is_ascii_digit)
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let invalid = || {
+        Error::new(
+            Kind::Config,
+            format!("{key} is not the name of an environment variable"),
+        )
+        .hint("it is the name that counts, never the token itself")
+    };
+    let name = name.to_str().ok().filter(|_| is_name).ok_or_else(invalid)?;
+    if std::env::var_os(name).is_none() {
+        let message = format!("{key} names the environment variable {name}, which is not set");
+        return Err(Error::new(Kind::Config, message));
+    }
+    Ok(Some(name.to_owned()))
 }
 
 /// Whether `text` is a URL with a password in it.
@@ -333,6 +365,7 @@ fn web(text: &str) -> Result<HttpAddress> {
         settings: Box::default(),
         shows_password: false,
         max_ref_list: None,
+        token_env: None,
     })
 }
 

@@ -17,12 +17,13 @@ const QUESTIONS: u32 = 2;
 /// decide for themselves, by the host that asks.
 #[derive(Debug)]
 pub struct Login {
-    side: Side,
     origin: Option<Origin>,
     /// The user name of the URL.
     username: Option<String>,
     /// What the user named, in the order in which it is tried.
     named: Vec<Named>,
+    /// The variable that a token would be in.
+    token_env: String,
     /// Whether there was anything of that kind: then nothing else is asked.
     is_named: bool,
     /// Another server than ours asked.
@@ -49,11 +50,13 @@ impl std::fmt::Debug for Named {
 }
 
 impl Login {
-    /// For the server of `url`, whose userinfo was `userinfo`; `var` looks up an environment variable.
+    /// For the server of `url`, whose userinfo was `userinfo`; `var` looks up an environment variable, `token_env` is
+    /// the one that has the token.
     pub fn new(
         side: Side,
         url: &str,
         userinfo: Option<(String, Option<String>)>,
+        token_env: Option<&str>,
         var: impl Fn(&str) -> Option<String>,
     ) -> Self {
         let (username, password) = userinfo.unwrap_or_default();
@@ -63,9 +66,10 @@ impl Login {
             secret,
             is_token: false,
         });
-        let set = |what: &str| var(&variable(side, what)).filter(|value| !value.is_empty());
-        let of_environment = set("TOKEN").map(|secret| Named {
-            username: set("USERNAME")
+        let set = |name: &str| var(name).filter(|value| !value.is_empty());
+        let token_env = token_variable(side, token_env);
+        let of_environment = set(&token_env).map(|secret| Named {
+            username: set(&variable(side, "USERNAME"))
                 .or_else(|| username.clone())
                 .unwrap_or_else(|| "git".into()),
             secret,
@@ -74,13 +78,13 @@ impl Login {
         // Tried from the end.
         let named: Vec<_> = of_environment.into_iter().chain(of_url).collect();
         Login {
-            side,
             origin: Origin::of(url),
             try_netrc: username.is_none(),
             username,
             is_named: !named.is_empty(),
             is_elsewhere: false,
             named,
+            token_env,
             questions: 0,
             git: Git::here(),
             filled: None,
@@ -155,6 +159,11 @@ impl Login {
     }
 }
 
+/// The environment variable that the token of `side` is in, if it is not `named` otherwise.
+pub fn token_variable(side: Side, named: Option<&str>) -> String {
+    named.map_or_else(|| variable(side, "TOKEN"), str::to_owned)
+}
+
 fn variable(side: Side, what: &str) -> String {
     match side {
         Side::Source => format!("GIT_RELAY_SOURCE_{what}"),
@@ -198,7 +207,7 @@ impl Authenticate for Login {
     }
 
     fn hint(&self) -> Option<String> {
-        let token = variable(self.side, "TOKEN");
+        let token = &self.token_env;
         Some(if self.is_named && self.is_elsewhere {
             "the server redirected to another one, which does not get to see the credentials for the first"
                 .into()
@@ -222,7 +231,7 @@ mod tests {
 
     fn login(userinfo: Option<(&str, Option<&str>)>, vars: &[(&str, &str)]) -> Login {
         let userinfo = userinfo.map(|(name, word)| (name.to_owned(), word.map(str::to_owned)));
-        Login::new(Side::Target, "https://h/x", userinfo, |name| {
+        Login::new(Side::Target, "https://h/x", userinfo, None, |name| {
             let (_, value) = vars.iter().find(|(key, _)| *key == name)?;
             Some((*value).to_owned())
         })

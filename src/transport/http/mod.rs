@@ -41,7 +41,7 @@ use ureq::http::header::{self, HeaderName, HeaderValue};
 
 pub use self::auth::{Authenticate, Credentials};
 pub use self::link::{AbortHandle, Stats};
-pub use self::login::Login;
+pub use self::login::{Login, token_variable};
 pub use self::options::{Options, Secret, Secrets, ignored};
 pub use self::response::{Headers, ResponseBody};
 pub use self::upload::PostBody;
