@@ -194,6 +194,53 @@ fn a_helper_may_have_a_bearer_token() {
     }
 }
 
+/// Since git 2.46 a helper may need several rounds with the server, and is reminded of how far it was.
+#[test]
+fn a_helper_may_answer_in_stages() {
+    for git in gits() {
+        let pair = locked(git, "Stage three", &basic("bot", "t"));
+        let script = pair.world.path().join("stages");
+        let log = pair.world.path().join("stages-log");
+        let text = format!(
+            "#!/bin/sh\ninput=$(cat)\nprintf '%s\\n%s\\n' \"$1\" \"$input\" >>'{}'\n\
+             test \"$1\" = get || exit 0\necho capability[]=authtype\necho capability[]=state\necho authtype=Stage\n\
+             case $input in\n\
+             *'state[]=test:2'*) echo credential=three ;;\n\
+             *'state[]=test:1'*) printf 'credential=two\\nstate[]=test:2\\ncontinue=1\\n' ;;\n\
+             *) printf 'credential=one\\nstate[]=test:1\\ncontinue=1\\n' ;;\nesac\n",
+            log.display()
+        );
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+        let setting = format!("credential.helper={}", script.display());
+        let push = pair
+            .here
+            .cmd()
+            .args(["-c", &setting, "push"])
+            .arg(pair.url())
+            .args(ALL);
+        let push = push
+            .env("GIT_RELAY_TARGET_TOKEN", "t")
+            .env("GIT_RELAY_TARGET_USERNAME", "bot");
+        let output = pair.run(push);
+        if !git.at_least(2, 46) {
+            output.exits(128);
+            continue;
+        }
+        output.ok();
+        assert_same_refs(&pair.source, &pair.target);
+        let told = std::fs::read_to_string(&log).unwrap();
+        let actions = told
+            .lines()
+            .filter(|line| ["get", "store", "erase"].contains(line));
+        assert_eq!(
+            actions.collect::<Vec<_>>(),
+            ["get", "get", "get", "store"],
+            "{told}"
+        );
+    }
+}
+
 /// As CI checkouts configure it: a header for one host; nobody is asked then.
 #[test]
 fn an_extra_header_is_enough() {

@@ -41,7 +41,7 @@ pub fn remote_helper(scheme: &str, remote: &str, url: &str, settings: &[(String,
     command
 }
 
-/// `git -c <key>=<value>` for each of `settings`, also where a key has a `=` in it, as URLs may.
+/// `git -c <key>=<value>` for each of `settings`, also where a key has a `=` in it.
 pub fn with_settings(command: &mut Command, settings: &[(String, String)]) {
     for (at, (key, value)) in settings.iter().enumerate() {
         let variable = format!("GIT_RELAY_SETTING_{at}");

@@ -1,5 +1,5 @@
-//! The token of the source, for git's own http code, which does the reading: a credential helper for the source's URL and
-//! no other, as settings for the one command that reads. The token itself stays in its own variable.
+//! The token of the source, for git's own http code, which does the reading: a credential helper for the source's server
+//! and no other, as settings for the one command that reads. The token itself stays in its own variable.
 
 use crate::error::{Error, Kind, Result, Side};
 use crate::transport::http::token_variable;
@@ -37,7 +37,10 @@ pub(super) fn settings(
     // Built into every shell, so that no process has the token among its arguments.
     let helper =
         format!("!f() {{ test \"$1\" != get || printf '%s\\n' {username}\"password=${name}\"; }}; f");
-    let key = format!("credential.{}.helper", address.url.to_bstring());
+    // The server and not the path, as for a push: a repository may have moved on its server.
+    let mut server = address.url.clone();
+    server.path = "/".into();
+    let key = format!("credential.{}.helper", server.to_bstring());
     // The empty value forgets the helpers before it: none of them is asked, or told to store the token.
     Ok(vec![(key.clone(), String::new()), (key, helper)])
 }
@@ -83,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_goes_to_its_own_url_alone() {
+    fn the_token_goes_to_its_own_server_alone() {
         let vars = [("GIT_RELAY_SOURCE_TOKEN", "s3cret $(x)'\"\\n")];
         let url = "https://h.example:8443/a/b.git";
         let found = filled(url, url, &vars);
@@ -98,8 +101,10 @@ mod tests {
         ] {
             assert!(!filled(url, other, &vars).contains("s3cret"), "{other}");
         }
-        let found = filled("https://h/a=b/x", "https://h/a=b/x", &vars);
-        assert!(found.contains("s3cret"), "{found}");
+        for path in ["a=b/x", "~me/x.git", "a%20b?c"] {
+            let url = format!("https://h/{path}");
+            assert!(filled(&url, &url, &vars).contains("s3cret"), "{url}");
+        }
     }
 
     #[test]

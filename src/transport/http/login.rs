@@ -30,6 +30,8 @@ pub struct Login {
     is_elsewhere: bool,
     try_netrc: bool,
     questions: u32,
+    /// A helper's answer was one of several stages: what it wants to hear with the next question.
+    stage: Option<Vec<String>>,
     git: Git,
     filled: Option<Credential>,
     /// Why git has no credentials, in its words.
@@ -86,6 +88,7 @@ impl Login {
             named,
             token_env,
             questions: 0,
+            stage: None,
             git: Git::here(),
             filled: None,
             why_not: String::new(),
@@ -131,10 +134,13 @@ impl Login {
     }
 
     fn of_git(&mut self, url: &str, www_authenticate: &[String]) -> Result<Option<Credentials>> {
-        if self.questions >= QUESTIONS {
-            return Ok(None);
+        let stage = self.stage.take();
+        if stage.is_none() {
+            if self.questions >= QUESTIONS {
+                return Ok(None);
+            }
+            self.questions += 1;
         }
-        self.questions += 1;
         let basic = offers("basic", www_authenticate);
         let question = Question {
             url,
@@ -142,6 +148,7 @@ impl Login {
             www_authenticate,
             // The user can only type a password; a helper may have a token.
             may_prompt: basic,
+            state: stage.as_deref().unwrap_or_default(),
         };
         let filled = match self.git.fill_credential(&question)? {
             Filled::Found(filled) => self.filled.insert(filled),
@@ -201,8 +208,11 @@ impl Authenticate for Login {
     }
 
     fn reject(&mut self, _url: &str, _credentials: &Credentials) {
-        if let Some(filled) = self.filled.take() {
-            self.git.reject_credential(&filled);
+        let Some(filled) = self.filled.take() else { return };
+        match filled.next_stage {
+            // As it was meant to be: the server's answer is for the helper's next stage.
+            Some(state) => self.stage = Some(state),
+            None => self.git.reject_credential(&filled),
         }
     }
 

@@ -67,6 +67,7 @@ fn ask(proxy: &ProxyServer, (url, username): &(String, String)) -> Result<Creden
         username: Some(username),
         www_authenticate: &[],
         may_prompt: true,
+        state: &[],
     };
     let why = match Git::here().fill_credential(&question)? {
         Filled::Found(credential) if matches!(credential.secret, Secret::Password { .. }) => {
