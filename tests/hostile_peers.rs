@@ -173,3 +173,34 @@ fn escape_sequences_are_shown() {
         assert!(!output.stderr.contains(&7), "{output}");
     }
 }
+
+/// The page says which test covers what; a test that is renamed must be renamed there.
+#[test]
+fn the_tests_that_the_security_page_names_exist() {
+    fn sources(dir: &std::path::Path, into: &mut String) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, into);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                into.push_str(&std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut code = String::new();
+    sources(&root.join("src"), &mut code);
+    sources(&root.join("tests"), &mut code);
+    let page = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let section = page.split("## Known weaknesses of others").nth(1).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(2);
+    let mut named = 0;
+    for row in rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for name in tests.split('`').skip(1).step_by(2) {
+            assert!(code.contains(&format!("fn {name}()")), "{name} is no test");
+            named += 1;
+        }
+    }
+    assert!(named > 15, "{named}");
+}

@@ -210,6 +210,13 @@ fn send(mut stdin: ChildStdin, input: &[u8]) {
 /// The question in git's words. Git takes the URL apart itself, with its own checks of what is escaped in it.
 fn lines(question: &Question<'_>) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
+    if has_escaped_controls(question.url) {
+        // Git refuses a line feed, and since 2.48.1 a carriage return; older ones pass that on to helpers.
+        return Err(Error::new(
+            Kind::Usage,
+            "cannot ask for credentials: the URL has escaped control characters in it",
+        ));
+    }
     put(&mut lines, "url", question.url)?;
     // After the URL, which resets everything.
     put(&mut lines, "capability[]", "authtype")?;
@@ -224,6 +231,13 @@ fn lines(question: &Question<'_>) -> Result<Vec<u8>> {
         put(&mut lines, "wwwauth[]", challenge)?;
     }
     Ok(lines)
+}
+
+/// Whether something in `url` decodes to a control character.
+pub fn has_escaped_controls(url: &str) -> bool {
+    let decoded = |rest: &str| rest.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+    let mut escapes = url.split('%').skip(1).filter_map(decoded);
+    escapes.any(|byte| byte.is_ascii_control())
 }
 
 /// A value with a line feed would be two, and the second could name another host.
@@ -300,15 +314,13 @@ mod tests {
             ("https://h/x", Some("me\nhost=evil")),
             ("https://h/x", Some("me\r")),
             ("https://h/x\0", None),
+            ("https://h/x%0ahost=evil", None),
+            ("https://h%0D/x", None),
+            ("https://h/%1b[2J", None),
         ] {
             assert_eq!(lines(&question(url, username)).unwrap_err().kind(), Kind::Usage);
         }
-        // What is escaped is for git to refuse.
-        let git = Git::here();
-        let found = git
-            .fill_credential(&question("https://h/x%0ahost=evil", None))
-            .unwrap();
-        assert!(matches!(found, Filled::Nothing(_)));
+        assert!(lines(&question("https://h/%20%41%zz%", None)).is_ok());
     }
 
     #[test]
