@@ -7,7 +7,7 @@ use bstr::{BStr, BString, ByteSlice};
 use gix_transport::Service;
 
 use super::location::{Location, Remote};
-use super::{check_allowed, redact, resolve};
+use super::{check_allowed, redact, resolve, settings};
 use crate::error::{Error, Kind, Result, Side};
 use crate::git::{Config, os_str};
 
@@ -105,9 +105,6 @@ pub struct HelperAddress {
     /// Other programs than git's own.
     pub programs: Programs,
 }
-
-/// Room for half a million refs, far more than hosts serve well.
-const DEFAULT_MAX_REF_LIST: u64 = 64 << 20;
 
 /// `remote.<name>.uploadpack` and `remote.<name>.receivepack`: shell commands in place of git's own services.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -208,7 +205,7 @@ impl Address {
             Address::Daemon(daemon) => daemon.programs.max_ref_list,
             Address::Helper(helper) => helper.programs.max_ref_list,
         };
-        set.unwrap_or(DEFAULT_MAX_REF_LIST)
+        set.unwrap_or(settings::DEFAULT_MAX_REF_LIST)
     }
 
     fn set_max_ref_list(&mut self, bytes: Option<u64>) {
@@ -302,44 +299,16 @@ fn find(text: &str, side: Side, config: &Config) -> Result<Address> {
     let var = |name: &str| std::env::var(name).ok();
     check_allowed(location.scheme(&url), &url, config, var)?;
     let mut address = Address::at(location, &url, text, config)?;
-    address.set_max_ref_list(config.size("relay.maxRefListSize")?);
+    address.set_max_ref_list(settings::max_ref_list(config)?);
     if let Address::Http(http) = &mut address {
         http.shows_password = has_password(text);
-        http.token_env = token_env(side, config)?;
+        http.token_env = settings::token_env(side, config)?;
         *http.settings = config.http_for(&url);
         if let Some(proxy) = config.string(&format!("remote.{text}.proxy")) {
             http.settings.set("http.proxy", &proxy.to_str_lossy());
         }
     }
     Ok(address)
-}
-
-/// A name that every shell would take for one. What is in the variable is never looked at here.
-fn token_env(side: Side, config: &Config) -> Result<Option<String>> {
-    let key = match side {
-        Side::Source => "relay.sourceTokenEnv",
-        Side::Target => "relay.targetTokenEnv",
-    };
-    let Some(name) = config.string(key).filter(|name| !name.is_empty()) else {
-        return Ok(None);
-    };
-    let is_name = !name.first().is_some_and(u8::is_ascii_digit)
-        && name
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-    let invalid = || {
-        Error::new(
-            Kind::Config,
-            format!("{key} is not the name of an environment variable"),
-        )
-        .hint("it is the name that counts, never the token itself")
-    };
-    let name = name.to_str().ok().filter(|_| is_name).ok_or_else(invalid)?;
-    if std::env::var_os(name).is_none() {
-        let message = format!("{key} names the environment variable {name}, which is not set");
-        return Err(Error::new(Kind::Config, message));
-    }
-    Ok(Some(name.to_owned()))
 }
 
 /// Whether `text` is a URL with a password in it.

@@ -3,6 +3,7 @@
 mod address;
 mod location;
 mod resolve;
+mod settings;
 
 use crate::error::{Error, Kind, Result};
 pub use address::{Address, DaemonAddress, HelperAddress, HttpAddress, LocalAddress, Programs, SshAddress};

@@ -6,21 +6,20 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use ureq::SendBody;
 use ureq::http::header::{self, HeaderName, HeaderValue};
 use ureq::http::{Method, Request, Response};
-use ureq::{Agent, SendBody};
 
 use super::auth::{Auth, Credentials};
 use super::cookies::Cookies;
 use super::head::{challenges, content_type, head_lines, location, secret_header, shown};
 use super::link::{Link, lock};
 use super::options::Options;
-use super::proxy::ProxyServer;
-use super::proxy_login::ProxyLogin;
 use super::response::{Answer, Body};
 use super::status::{self, Refusal};
 use super::upload::{BodySource, Pipe, Settle, aborted};
-use super::url::{self, Origin};
+use super::url;
+use super::way::Ways;
 use crate::error::{Error, Kind, Result};
 
 /// As many redirects as we follow; git leaves it to curl, which allows many more than anyone needs.
@@ -51,14 +50,6 @@ enum Payload<'a> {
     Stream(&'a mut BodySource),
 }
 
-/// How the server of one origin is reached.
-#[derive(Debug, Clone)]
-struct Way {
-    origin: Origin,
-    agent: Agent,
-    proxy: Option<ProxyServer>,
-}
-
 /// Everything that outlives a request.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -67,8 +58,7 @@ pub(super) struct Client {
     cookies: Cookies,
     pub(super) link: Arc<Link>,
     pub(super) auth: Mutex<Auth>,
-    way: Mutex<Option<Way>>,
-    proxy_login: Mutex<ProxyLogin>,
+    ways: Ways,
     uploader: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -87,8 +77,7 @@ impl Client {
             cookies: cookies.unwrap_or_default(),
             link: Arc::default(),
             auth: Mutex::default(),
-            way: Mutex::default(),
-            proxy_login: Mutex::default(),
+            ways: Ways::default(),
             uploader: Mutex::default(),
         })
     }
@@ -106,26 +95,6 @@ impl Client {
             let _ = last.join();
         }
         self.link.begin_exchange();
-    }
-
-    /// The way to the server of `url`.
-    fn way(&self, url: &str) -> Result<Way> {
-        let origin = Origin::of(url).ok_or_else(|| Error::new(Kind::Usage, "not a valid HTTP URL"))?;
-        let mut slot = lock(&self.way);
-        if let Some(way) = slot.as_ref().filter(|way| way.origin == origin) {
-            return Ok(way.clone());
-        }
-        let mut proxy = ProxyServer::find(&self.options, url, |name| std::env::var(name).ok())?;
-        if let Some(proxy) = &mut proxy {
-            lock(&self.proxy_login).complete(proxy)?;
-            log::debug!(target: self.options.log_target, "through the proxy {proxy:?}");
-        }
-        let way = Way {
-            agent: super::agent::build(&self.options, &self.link, origin.is_https(), proxy.clone())?,
-            origin,
-            proxy,
-        };
-        Ok(slot.insert(way).clone())
     }
 
     /// Perform a GET, following redirects; the second value is the new base if there were any.
@@ -258,22 +227,9 @@ impl Client {
         }
         .map_err(|err| match err {
             _ if self.link.aborted() => aborted(),
-            ureq::Error::ConnectProxyFailed(why) => self.refused_by_proxy(&why),
+            ureq::Error::ConnectProxyFailed(why) => self.ways.refused(&why),
             err => status::from_ureq(err, &url::host(&request.url)),
         })
-    }
-
-    fn refused_by_proxy(&self, why: &str) -> Error {
-        let proxy = lock(&self.way).as_ref().and_then(|way| way.proxy.clone());
-        let Some(proxy) = proxy else {
-            return super::response::internal("a proxy that is none has refused a connection");
-        };
-        // ureq says `proxy server responded 407/407`.
-        let status = why.rsplit('/').next().and_then(|code| code.parse().ok());
-        if matches!(status, Some(401 | 407)) {
-            lock(&self.proxy_login).refused();
-        }
-        status::from_proxy(status, &proxy.authority(), proxy.username.is_some())
     }
 
     fn run(
@@ -282,9 +238,9 @@ impl Client {
         payload: &mut Payload,
         credentials: Option<&Credentials>,
     ) -> Result<Response<ureq::Body>, ureq::Error> {
-        let Way { agent, proxy, .. } = self
-            .way(&request.url)
-            .map_err(|err| ureq::Error::Io(err.into()))?;
+        let way = self.ways.find(&request.url, &self.options, &self.link);
+        let way = way.map_err(|err| ureq::Error::Io(err.into()))?;
+        let agent = &way.agent;
         let mut builder = Request::builder()
             .method(request.method.clone())
             .uri(request.url.as_str());
@@ -307,8 +263,8 @@ impl Client {
             Payload::Bytes(bytes) => agent.run(builder.body(*bytes)?),
         };
         self.note(request, &response);
-        if response.is_ok() && proxy.is_some() {
-            lock(&self.proxy_login).accepted();
+        if response.is_ok() {
+            self.ways.accepted(&way);
         }
         response
     }

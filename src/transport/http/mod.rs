@@ -31,6 +31,7 @@ mod status;
 mod tests;
 mod upload;
 mod url;
+mod way;
 
 use std::any::Any;
 use std::sync::Arc;
