@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use support::http::basic;
-use support::process::Cmd;
+use support::process::{Cmd, Output};
 use support::repo::assert_same_refs;
 use support::{Git, Options, Pair, Server, gits, scenes};
 
@@ -194,6 +194,53 @@ fn a_helper_may_have_a_bearer_token() {
     }
 }
 
+/// Since git 2.46 a helper may need several rounds with the server, and is reminded of how far it was.
+#[test]
+fn a_helper_may_answer_in_stages() {
+    for git in gits() {
+        let pair = locked(git, "Stage three", &basic("bot", "t"));
+        let script = pair.world.path().join("stages");
+        let log = pair.world.path().join("stages-log");
+        let text = format!(
+            "#!/bin/sh\ninput=$(cat)\nprintf '%s\\n%s\\n' \"$1\" \"$input\" >>'{}'\n\
+             test \"$1\" = get || exit 0\necho capability[]=authtype\necho capability[]=state\necho authtype=Stage\n\
+             case $input in\n\
+             *'state[]=test:2'*) echo credential=three ;;\n\
+             *'state[]=test:1'*) printf 'credential=two\\nstate[]=test:2\\ncontinue=1\\n' ;;\n\
+             *) printf 'credential=one\\nstate[]=test:1\\ncontinue=1\\n' ;;\nesac\n",
+            log.display()
+        );
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+        let setting = format!("credential.helper={}", script.display());
+        let push = pair
+            .here
+            .cmd()
+            .args(["-c", &setting, "push"])
+            .arg(pair.url())
+            .args(ALL);
+        let push = push
+            .env("GIT_RELAY_TARGET_TOKEN", "t")
+            .env("GIT_RELAY_TARGET_USERNAME", "bot");
+        let output = pair.run(push);
+        if !git.at_least(2, 46) {
+            output.exits(128);
+            continue;
+        }
+        output.ok();
+        assert_same_refs(&pair.source, &pair.target);
+        let told = std::fs::read_to_string(&log).unwrap();
+        let actions = told
+            .lines()
+            .filter(|line| ["get", "store", "erase"].contains(line));
+        assert_eq!(
+            actions.collect::<Vec<_>>(),
+            ["get", "get", "get", "store"],
+            "{told}"
+        );
+    }
+}
+
 /// As CI checkouts configure it: a header for one host; nobody is asked then.
 #[test]
 fn an_extra_header_is_enough() {
@@ -224,6 +271,115 @@ fn an_extra_header_is_enough() {
             .says("authentication failed")
             .never_says("eDp5");
         assert_eq!(helper.log(), "");
+    }
+}
+
+/// Git's own code reads; the token reaches it all the same, and nobody else.
+#[test]
+fn a_token_is_for_reading_too() {
+    for git in gits() {
+        let pair = locked(git, &basic("git", "t0ken"), &basic("bot", "other"));
+        let helper = Helper::new(&pair);
+        let trace = pair.world.path().join("trace");
+        let read = |args: &[&str]| {
+            let setting = format!("credential.helper={}", helper.dir.join("run").display());
+            let command = pair.here.cmd().args(["-c", &setting]).args(args);
+            let command = command.env("GIT_TRACE", &trace).env("GIT_RELAY_LOG", "trace");
+            command.env("GIT_TRACE_CURL", "1")
+        };
+        let url = pair.url();
+        let token = |args: &[&str]| read(args).env("GIT_RELAY_SOURCE_TOKEN", "t0ken");
+        let outputs = [
+            pair.run(token(&["ls-remote", &url])).ok(),
+            pair.run(token(&["clone", "--bare", &url, "../one.git"])).ok(),
+            // By another name, for runners that have one already.
+            pair.run(
+                read(&["-c", "relay.sourceTokenEnv=CI_JOB", "ls-remote", &url])
+                    .env("CI_JOB", "t0ken")
+                    .env("GIT_RELAY_SOURCE_TOKEN", "not this"),
+            )
+            .ok(),
+        ];
+        assert_eq!(helper.log(), "", "no helper is asked, or told to store the token");
+        pair.run(token(&["ls-remote", &url]).env("GIT_RELAY_SOURCE_USERNAME", "nobody"))
+            .exits(128)
+            .says("Authentication failed");
+        let trace = std::fs::read_to_string(&trace).unwrap();
+        for text in outputs.iter().map(Output::err).chain([trace]) {
+            assert!(!text.contains("t0ken"), "{text}");
+        }
+        // What is no name is refused before a shell sees it.
+        pair.run(token(&[
+            "-c",
+            "relay.sourceTokenEnv=A}$(touch x)",
+            "ls-remote",
+            &url,
+        ]))
+        .exits(128)
+        .says("relay.sourceTokenEnv is not the name of an environment variable");
+    }
+}
+
+#[test]
+fn tokens_may_be_in_variables_of_any_name() {
+    for git in gits() {
+        let pair = locked(git, &basic("git", "of-source"), &basic("bot", "of-target"));
+        let run = |args: &[&str]| {
+            let command = pair.world.git.cmd(pair.world.path()).arg("relay").args(args);
+            let command = command
+                .env("SOURCE_JOB", "of-source")
+                .env("TARGET_JOB", "of-target");
+            let command = command
+                .env("GIT_RELAY_TARGET_USERNAME", "bot")
+                .env("GIT_RELAY_LOG", "trace");
+            let output = command.run();
+            eprintln!("{output}");
+            output.never_says("of-source").never_says("of-target")
+        };
+        let (source, target) = (pair.source_url(), pair.target_url());
+        let names = [
+            "--source-token-env",
+            "SOURCE_JOB",
+            "--target-token-env=TARGET_JOB",
+        ];
+        for command in ["probe", "plan", "fetch"] {
+            run(&[&[command, &source, &target][..], &names].concat()).ok();
+        }
+        run(&[&["push"][..], &names, &[&source, &target, ALL[0], ALL[1]]].concat()).ok();
+        assert_same_refs(&pair.source, &pair.target);
+        run(&[&["sync", &source, &target][..], &names].concat()).ok();
+        run(&["sync", &source, &target, "--source-token-env", "UNSET_JOB"])
+            .exits(128)
+            .says("relay.sourceTokenEnv names the environment variable UNSET_JOB, which is not set");
+        run(&["sync", &source, &target])
+            .exits(128)
+            .says("authentication required");
+    }
+}
+
+/// What a user should know comes with every command that connects.
+#[test]
+fn notices_come_with_probes_and_pushes() {
+    for git in gits() {
+        let pair = locked(git, &basic("u", "p"), &basic("u", "p"));
+        let with_password = |url: String| url.replace("http://", "http://u:p@");
+        let (source, target) = (with_password(pair.source_url()), with_password(pair.target_url()));
+        for words in [
+            &["probe", &source, &target][..],
+            &["push", &source, &target, "refs/heads/*"],
+        ] {
+            let command = git.cmd(pair.world.path());
+            let command = command
+                .args(["-c", "http.sslVersion=tlsv1.2", "relay"])
+                .args(words);
+            let output = command.ok();
+            assert_eq!(
+                output.err().matches("has a password in it").count(),
+                2,
+                "{output}"
+            );
+            assert_eq!(output.err().matches("http.sslVersion").count(), 1, "{output}");
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub use crate::url::Family;
 pub use pair::Pair;
 pub use probe::{ProbeReport, ProbeRequest, SideReport, probe};
 pub use push::push;
-pub use request::{BootstrapRequest, FetchRequest, Options, Protocol, SyncRequest};
+pub use request::{BootstrapRequest, FetchRequest, Options, Protocol, SyncRequest, TokenNames};
 pub use run::{Counts, Entry, EntryAction, Operation, Run, SourceStats, Status, TargetStats};
 pub(crate) use sync::entries::judged_entry;
 pub use sync::{bootstrap, fetch, plan, sync};

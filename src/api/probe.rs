@@ -6,12 +6,12 @@ use std::time::Instant;
 use bstr::{BStr, BString, ByteSlice};
 
 use super::ends;
-use super::request::{Options, Protocol};
+use super::request::{Options, Protocol, TokenNames};
 use super::run::{Operation, Run};
 use crate::error::{Error, Result, Side};
 use crate::receive_pack::Target;
 use crate::session;
-use crate::transport::Traffic;
+use crate::transport::{Link, Traffic};
 use crate::upload_pack::Source;
 use crate::url::Family;
 use crate::wire::refs::Advertisement;
@@ -27,6 +27,8 @@ pub struct ProbeRequest {
     pub protocol: Protocol,
     /// Which addresses of both hosts may be used; `None` for what `relay.family` says.
     pub family: Option<Family>,
+    /// Where tokens are.
+    pub tokens: TokenNames,
 }
 
 /// What was found on both sides.
@@ -76,6 +78,7 @@ fn attempt(request: &ProbeRequest, run: &mut Run) -> Result<()> {
     let options = Options {
         protocol: request.protocol,
         family: request.family,
+        tokens: request.tokens.clone(),
         ..Options::default()
     };
     let config = super::sync::configuration(&options)?;
@@ -94,6 +97,18 @@ fn attempt(request: &ProbeRequest, run: &mut Run) -> Result<()> {
     }
     if let Some(Ok(target)) = &target {
         note_target(run, &target.link().traffic());
+    }
+    let links = [
+        source.as_ref().ok().map(Source::link),
+        target
+            .as_ref()
+            .and_then(|target| target.as_ref().ok())
+            .map(Target::link),
+    ];
+    for notice in links.into_iter().flatten().flat_map(Link::notices) {
+        if !run.hints.contains(notice) {
+            run.hints.push(notice.clone());
+        }
     }
     let report = ProbeReport {
         source: describe(source.as_ref(), of_source),

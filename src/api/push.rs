@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::Pair;
 use super::ends;
+use super::request::TokenNames;
 use crate::error::{Error, Result, Side};
 use crate::git::foreground::{exit_code, foreground};
 use crate::git::inherit::settings_to_inherit;
@@ -18,15 +19,19 @@ use crate::{session, view};
 
 /// Run plain `git push <arguments>` from `pair`'s source to its target, on our own standard streams, and return git's
 /// exit code. The repository around us lends its configuration, but neither refs nor objects nor hooks.
+/// `tokens` says where tokens are.
 ///
 /// # Errors
 /// When there is no place to run git in, or no git.
-pub fn push(pair: &Pair, arguments: &[OsString]) -> Result<u8> {
+pub fn push(pair: &Pair, arguments: &[OsString], tokens: &TokenNames) -> Result<u8> {
     let here = Git::here();
     let mut config = here.config()?.clone();
     match Family::of_push(arguments.iter().map(|word| word.as_encoded_bytes())) {
         Family::All => {}
         family => config.set(Family::KEY, family.name()),
+    }
+    for (key, name) in tokens.settings() {
+        config.set(key, name);
     }
     let dir = tempfile::Builder::new().prefix("git-relay-").tempdir();
     let dir = dir.map_err(|err| Error::from_io(err, "cannot make a temporary directory"))?;
@@ -38,6 +43,9 @@ pub fn push(pair: &Pair, arguments: &[OsString]) -> Result<u8> {
         false => make_target(pair, &config),
     };
     let mut command = here.command_for_view(&git_dir);
+    for (key, name) in tokens.settings() {
+        command.arg("-c").arg(format!("{key}={name}"));
+    }
     command
         .arg("push")
         .arg(format!("relay::{}=>{}", pair.source, pair.target))

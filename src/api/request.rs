@@ -102,6 +102,27 @@ pub struct Options {
     pub progress: bool,
     /// Which addresses of both hosts may be used; `None` for what `relay.family` says.
     pub family: Option<Family>,
+    /// Where tokens are.
+    pub tokens: TokenNames,
+}
+
+/// The environment variables that tokens for the two sides are in, where those are not `GIT_RELAY_SOURCE_TOKEN` and
+/// `GIT_RELAY_TARGET_TOKEN`. Names, never tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenNames {
+    /// For the source.
+    pub source: Option<String>,
+    /// For the target.
+    pub target: Option<String>,
+}
+
+impl TokenNames {
+    /// The settings by which the helper knows them: key and value.
+    pub(super) fn settings(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let source = self.source.as_deref().map(|name| ("relay.sourceTokenEnv", name));
+        let target = self.target.as_deref().map(|name| ("relay.targetTokenEnv", name));
+        source.into_iter().chain(target)
+    }
 }
 
 /// The version of git's protocol to ask the source for.

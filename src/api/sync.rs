@@ -218,6 +218,9 @@ pub(super) fn configuration(options: &Options) -> Result<Config> {
     if let Some(family) = options.family {
         config.set(Family::KEY, family.name());
     }
+    for (key, name) in options.tokens.settings() {
+        config.set(key, name);
+    }
     Ok(config)
 }
 

@@ -7,7 +7,7 @@ use bstr::BString;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::size::Size;
-use crate::api::{Family, Options, Overwrite, Pair, Protocol, Selection, Strategy, Terms};
+use crate::api::{Family, Options, Overwrite, Pair, Protocol, Selection, Strategy, Terms, TokenNames};
 use crate::error::{Error, Kind, Result};
 
 const EXAMPLES: &str = "\
@@ -139,6 +139,8 @@ pub(super) struct TransferArgs {
     max_pack_bytes: Option<Size>,
     #[command(flatten)]
     family: FamilyArgs,
+    #[command(flatten)]
+    tokens: TokenArgs,
 }
 
 /// How to reach both sides.
@@ -177,6 +179,27 @@ pub(super) struct OverwriteArgs {
     /// The same, but only what still has the value seen at the start
     #[arg(long)]
     force_with_lease: bool,
+}
+
+/// Who we are to the two sides.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Credentials")]
+pub(super) struct TokenArgs {
+    /// The environment variable with the source's token, instead of GIT_RELAY_SOURCE_TOKEN
+    #[arg(long, value_name = "NAME")]
+    source_token_env: Option<String>,
+    /// The environment variable with the target's token, instead of GIT_RELAY_TARGET_TOKEN
+    #[arg(long, value_name = "NAME")]
+    target_token_env: Option<String>,
+}
+
+impl TokenArgs {
+    pub(super) fn names(&self) -> TokenNames {
+        TokenNames {
+            source: self.source_token_env.clone(),
+            target: self.target_token_env.clone(),
+        }
+    }
 }
 
 /// `sync` and `plan`.
@@ -223,6 +246,8 @@ pub(super) struct ProbeArgs {
     pub(super) protocol: ProtocolArg,
     #[command(flatten)]
     pub(super) family: FamilyArgs,
+    #[command(flatten)]
+    pub(super) tokens: TokenArgs,
 }
 
 /// `fetch`.
@@ -241,6 +266,8 @@ pub(super) struct FetchArgs {
 /// `push`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct PushArgs {
+    #[command(flatten)]
+    pub(super) tokens: TokenArgs,
     /// Source and target (or both as one 'relay::<source>=><target>'), then options and refspecs for git push
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_names = ["SOURCE", "TARGET", "GIT PUSH ARGUMENTS"], num_args = 1..)]
@@ -365,6 +392,7 @@ impl TransferArgs {
             },
             progress,
             family: self.family.family(),
+            tokens: self.tokens.names(),
             ..Options::default()
         }
     }

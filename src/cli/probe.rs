@@ -16,5 +16,6 @@ pub(super) fn run(args: &ProbeArgs, output: &Output) -> ExitCode {
         target,
         protocol: args.protocol.into(),
         family: args.family.family(),
+        tokens: args.tokens.names(),
     }))
 }

@@ -16,7 +16,7 @@ pub(super) fn run(args: &PushArgs, output: &Output) -> ExitCode {
         Ok(parts) => parts,
         Err(err) => return output.usage(&err),
     };
-    match api::push(&pair, arguments) {
+    match api::push(&pair, arguments, &args.tokens.names()) {
         Ok(code) => ExitCode::from(code),
         Err(err) => {
             output.fatal(&err, &pair);

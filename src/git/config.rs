@@ -108,6 +108,19 @@ impl Config {
             .ok_or_else(|| bad("numeric", key, value))
     }
 
+    /// The size in bytes at `key`, `None` when it is not set.
+    ///
+    /// # Errors
+    /// `Config` when the value is not a number, has none or is negative.
+    pub fn size(&self, key: &str) -> Result<Option<u64>> {
+        let Some(number) = self.number(key)? else {
+            return Ok(None);
+        };
+        let size = u64::try_from(number);
+        size.map(Some)
+            .map_err(|_| bad("numeric", key, number.to_string().as_bytes()))
+    }
+
     /// The subsections that `section` has with a variable `name`: the remotes with a `url`, for instance. Unordered.
     pub fn subsections<'a>(&'a self, section: &'a str, name: &'a str) -> impl Iterator<Item = &'a BStr> {
         self.entries.keys().filter_map(move |key| {

@@ -32,6 +32,8 @@ pub struct Question<'a> {
     pub www_authenticate: &'a [String],
     /// Whether git may ask the user, if no helper knows.
     pub may_prompt: bool,
+    /// What helpers want to be reminded of, from the answer that was one stage of several.
+    pub state: &'a [String],
 }
 
 /// What git answered.
@@ -41,6 +43,8 @@ pub struct Credential {
     lines: Vec<u8>,
     /// What is to be sent.
     pub secret: Secret,
+    /// When this is refused, the next stage is to be asked for (`continue`), with this `state[]`; since git 2.46.
+    pub next_stage: Option<Vec<String>>,
 }
 
 /// What came of asking.
@@ -97,7 +101,11 @@ impl Git {
             return Ok(Filled::Nothing(words));
         };
         Ok(match secret(&lines)? {
-            Some(secret) => Filled::Found(Credential { lines, secret }),
+            Some(secret) => Filled::Found(Credential {
+                next_stage: next_stage(&lines),
+                lines,
+                secret,
+            }),
             None => Filled::Nothing(words),
         })
     }
@@ -202,16 +210,34 @@ fn send(mut stdin: ChildStdin, input: &[u8]) {
 /// The question in git's words. Git takes the URL apart itself, with its own checks of what is escaped in it.
 fn lines(question: &Question<'_>) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
+    if has_escaped_controls(question.url) {
+        // Git refuses a line feed, and since 2.48.1 a carriage return; older ones pass that on to helpers.
+        return Err(Error::new(
+            Kind::Usage,
+            "cannot ask for credentials: the URL has escaped control characters in it",
+        ));
+    }
     put(&mut lines, "url", question.url)?;
     // After the URL, which resets everything.
     put(&mut lines, "capability[]", "authtype")?;
+    put(&mut lines, "capability[]", "state")?;
     if let Some(username) = question.username {
         put(&mut lines, "username", username)?;
+    }
+    for state in question.state {
+        put(&mut lines, "state[]", state)?;
     }
     for challenge in question.www_authenticate {
         put(&mut lines, "wwwauth[]", challenge)?;
     }
     Ok(lines)
+}
+
+/// Whether something in `url` decodes to a control character.
+pub fn has_escaped_controls(url: &str) -> bool {
+    let decoded = |rest: &str| rest.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+    let mut escapes = url.split('%').skip(1).filter_map(decoded);
+    escapes.any(|byte| byte.is_ascii_control())
 }
 
 /// A value with a line feed would be two, and the second could name another host.
@@ -251,6 +277,22 @@ fn secret(lines: &[u8]) -> Result<Option<Secret>> {
     }))
 }
 
+/// Whether the answer is one of several stages, and what to bring along to the next.
+fn next_stage(lines: &[u8]) -> Option<Vec<String>> {
+    let text = std::str::from_utf8(lines).ok()?;
+    let values = |key: &str| -> Vec<String> {
+        let lines = text.lines();
+        lines
+            .filter_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+            .map(str::to_owned)
+            .collect()
+    };
+    let goes_on = values("continue")
+        .last()
+        .is_some_and(|value| value == "1" || value == "true");
+    goes_on.then(|| values("state[]"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +303,7 @@ mod tests {
             username,
             www_authenticate: &[],
             may_prompt: false,
+            state: &[],
         }
     }
 
@@ -271,15 +314,13 @@ mod tests {
             ("https://h/x", Some("me\nhost=evil")),
             ("https://h/x", Some("me\r")),
             ("https://h/x\0", None),
+            ("https://h/x%0ahost=evil", None),
+            ("https://h%0D/x", None),
+            ("https://h/%1b[2J", None),
         ] {
             assert_eq!(lines(&question(url, username)).unwrap_err().kind(), Kind::Usage);
         }
-        // What is escaped is for git to refuse.
-        let git = Git::here();
-        let found = git
-            .fill_credential(&question("https://h/x%0ahost=evil", None))
-            .unwrap();
-        assert!(matches!(found, Filled::Nothing(_)));
+        assert!(lines(&question("https://h/%20%41%zz%", None)).is_ok());
     }
 
     #[test]
@@ -313,12 +354,16 @@ mod tests {
         };
         assert!(of("capability[]=authtype\nauthtype=Bearer\ncredential=t\n") == Some(bearer));
         assert!(secret(b"password=\xff\n").is_err());
+        assert_eq!(next_stage(b"authtype=X\ncredential=t\nstate[]=a:1\n"), None);
+        let stage = next_stage(b"continue=1\nauthtype=X\ncredential=t\nstate[]=a:1\nstate[]=b=2\n");
+        assert_eq!(stage.unwrap(), ["a:1", "b=2"]);
     }
 
     #[test]
     fn secrets_stay_out_of_debug_output() {
         let secret = secret(b"username=u\npassword=hunter2\n").unwrap().unwrap();
         let credential = Credential {
+            next_stage: Some(vec!["hunter2".into()]),
             lines: b"password=hunter2\n".to_vec(),
             secret,
         };

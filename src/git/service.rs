@@ -33,11 +33,22 @@ pub fn program(program: &BStr, path: &Path, protocol: usize) -> Command {
 }
 
 /// Git's own helper for `scheme`, in the environment that git runs helpers in: ours. `remote` is the name of a configured
-/// remote, whose settings then apply, or the URL once more.
-pub fn remote_helper(scheme: &str, remote: &str, url: &str) -> Command {
+/// remote, whose settings then apply, or the URL once more. `settings` go before all that git reads elsewhere.
+pub fn remote_helper(scheme: &str, remote: &str, url: &str, settings: &[(String, String)]) -> Command {
     let mut command = Command::new("git");
+    with_settings(&mut command, settings);
     command.arg(format!("remote-{scheme}")).arg(remote).arg(url);
     command
+}
+
+/// `git -c <key>=<value>` for each of `settings`, also where a key has a `=` in it.
+pub fn with_settings(command: &mut Command, settings: &[(String, String)]) {
+    for (at, (key, value)) in settings.iter().enumerate() {
+        let variable = format!("GIT_RELAY_SETTING_{at}");
+        command
+            .arg(format!("--config-env={key}={variable}"))
+            .env(variable, value);
+    }
 }
 
 /// Take away what ties `command` to the repository at hand, and let it ask for `protocol`.

@@ -14,6 +14,7 @@ mod push;
 mod reading;
 mod report;
 mod streams;
+mod token;
 mod view;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

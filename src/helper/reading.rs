@@ -14,11 +14,12 @@ use bstr::{BStr, BString, ByteSlice};
 use super::child::{Child, exit_code};
 use super::command::HelperOption;
 use super::streams::Streams;
+use super::token;
 use crate::error::{Error, Kind, Result, Side, printable};
 use crate::git::{Config, service};
 use crate::report::{Terminal, Verbosity};
 use crate::transport::handover::{self, Handover};
-use crate::url::{self, Address, RelayUrl};
+use crate::url::{self, Address, HttpAddress, RelayUrl};
 
 /// The source, as git will read it.
 pub(super) struct Reader {
@@ -33,6 +34,8 @@ enum Way {
         scheme: String,
         remote: String,
         url: String,
+        /// The same for http, where a token may be lent.
+        web: Option<Box<HttpAddress>>,
     },
     /// Git itself, to a service.
     Service {
@@ -63,7 +66,7 @@ impl Reader {
     pub(super) fn find(url: &RelayUrl, config: &Config) -> Result<Self> {
         let name = &url.source;
         let way = match Address::find(name, Side::Source, config)? {
-            Address::Http(_) => {
+            Address::Http(http) => {
                 // With the user name in it, which the address keeps apart.
                 let full = url::resolve(name, Side::Source, config)?;
                 let is_remote = !config.all(&format!("remote.{name}.url")).is_empty();
@@ -73,12 +76,14 @@ impl Reader {
                     // A proxy can be set for each remote.
                     remote: if is_remote { name } else { &full }.to_owned(),
                     url: full,
+                    web: Some(Box::new(http)),
                 }
             }
             Address::Helper(address) => Way::Helper {
                 scheme: address.name,
                 remote: address.remote,
                 url: address.url,
+                web: None,
             },
             address => Way::Service {
                 address: Box::new(address),
@@ -193,7 +198,23 @@ impl Reader {
 
     fn command(&self) -> Result<Command> {
         match &self.way {
-            Way::Helper { scheme, remote, url } => Ok(service::remote_helper(scheme, remote, url)),
+            Way::Helper {
+                scheme,
+                remote,
+                url,
+                web,
+            } => {
+                let lent = web
+                    .as_ref()
+                    .map(|address| token::settings(address, |name| std::env::var(name).ok()))
+                    .transpose()?;
+                Ok(service::remote_helper(
+                    scheme,
+                    remote,
+                    url,
+                    &lent.unwrap_or_default(),
+                ))
+            }
             Way::Service { .. } => Err(unexpected(b"a helper".as_bstr())),
         }
     }

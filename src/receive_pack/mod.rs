@@ -10,6 +10,7 @@ use bstr::BStr;
 use gix_hash::ObjectId;
 use gix_transport::Service;
 use gix_transport::client::Capabilities;
+use gix_transport::client::blocking_io::SetServiceResponse;
 
 use crate::error::{Error, Result, Side};
 use crate::transport::Link;
@@ -94,13 +95,15 @@ impl Target {
 
 fn handshake(link: &mut dyn Link) -> Result<(Capabilities, Advertisement)> {
     let doing = "cannot read its refs";
+    link.budget().renew();
     let mut advertisement = Advertisement::default();
-    let answer = link
+    let SetServiceResponse {
+        capabilities, refs, ..
+    } = link
         .handshake(Service::ReceivePack, &[])
         .map_err(|err| Error::from_transport(err, doing))?;
-    if let Some(mut lines) = answer.refs {
-        read_v0_refs(&mut *lines, &mut advertisement)?;
-    }
-    advertisement.finish(object_format(&answer.capabilities)?)?;
-    Ok((answer.capabilities, advertisement))
+    refs.map_or(Ok(()), |mut lines| read_v0_refs(&mut *lines, &mut advertisement))?;
+    link.budget().lift();
+    advertisement.finish(object_format(&capabilities)?)?;
+    Ok((capabilities, advertisement))
 }

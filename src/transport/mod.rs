@@ -2,6 +2,7 @@
 //!
 //! What a peer says is not looked at here; see [`crate::upload_pack`] and [`crate::receive_pack`].
 
+mod budget;
 mod child;
 mod daemon;
 mod failure;
@@ -14,7 +15,6 @@ mod pipe;
 pub mod sideband;
 mod ssh;
 mod stateless;
-mod unasked;
 pub mod web;
 
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use std::sync::Arc;
 use gix_transport::client::blocking_io::Transport;
 use gix_transport::{Protocol, Service};
 
+pub use self::budget::Budget;
 use crate::error::{Error, Result};
 use crate::url::Address;
 use pipe::{Opener, PipeLink};
@@ -50,6 +51,9 @@ pub trait Link: Transport + Send {
 
     /// What went over this link so far.
     fn traffic(&self) -> Traffic;
+
+    /// What the peer may say while its refs are read; to be lifted once they have been.
+    fn budget(&self) -> &Budget;
 
     /// What the user should be warned about, known before anything was sent.
     fn notices(&self) -> &[String] {
@@ -113,12 +117,15 @@ fn open(address: &Address, service: Service, protocol: Protocol) -> Result<Box<d
     // gix calls the plain protocol V1; git speaks version 0 when no version is asked for.
     let version = if protocol == Protocol::V2 { 2 } else { 0 };
     let shown = address.to_string();
+    let budget = Budget::new(address.max_ref_list());
     let opener: Opener = match address.clone() {
-        Address::Http(address) => return Ok(Box::new(WebLink::new(&address, service, protocol)?)),
+        Address::Http(address) => return Ok(Box::new(WebLink::new(&address, service, protocol, budget)?)),
         Address::Local(address) => Box::new(move || local::open(&address, service, version)),
         Address::Ssh(address) => Box::new(move || ssh::open(&address, service, version)),
         Address::Daemon(address) => Box::new(move || daemon::open(&address, service, version)),
         Address::Helper(address) => Box::new(move || foreign::open(&address, service, version)),
     };
-    Ok(Box::new(PipeLink::open(opener, shown, service, protocol)?))
+    Ok(Box::new(PipeLink::open(
+        opener, shown, service, protocol, budget,
+    )?))
 }

@@ -19,8 +19,7 @@ use gix_transport::{Protocol, Service};
 
 use super::child::Process;
 use super::failure;
-use super::unasked::Unasked;
-use super::{Cutter, Link, Traffic};
+use super::{Budget, Cutter, Link, Traffic};
 use crate::error::{Error, Kind, Result};
 
 /// Buffered, because pkt-lines are read and written piece by piece. It also keeps a service that dies at the first line
@@ -54,6 +53,7 @@ pub(super) struct PipeLink {
     running: Option<Running>,
     /// Hands have been shaken and nothing has been asked since.
     idle: bool,
+    budget: Budget,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +73,8 @@ struct Running {
 }
 
 impl PipeLink {
-    /// Open the pipe to `service` with `open`, which asks for protocol `version`. `shown` is the URL for messages.
+    /// Open the pipe to `service` with `open`, which asks for protocol `version`. `shown` is the URL for messages,
+    /// `budget` is what the service may say while its refs are read.
     ///
     /// # Errors
     /// Those of `open`.
@@ -82,6 +83,7 @@ impl PipeLink {
         shown: impl Into<BString>,
         service: Service,
         version: Protocol,
+        budget: Budget,
     ) -> Result<PipeLink> {
         let counts = Arc::new(Counts::default());
         let input = SharedInput {
@@ -97,6 +99,7 @@ impl PipeLink {
             input,
             running: None,
             idle: false,
+            budget,
         };
         link.start()?;
         Ok(link)
@@ -108,7 +111,7 @@ impl PipeLink {
         let output = CountedOutput {
             pipe: output,
             counts: self.counts.clone(),
-            unasked: Unasked::new(),
+            budget: self.budget.clone(),
         };
         let pipes = Connection::new(
             BufReader::with_capacity(BUFFER, output),
@@ -193,6 +196,10 @@ impl Link for PipeLink {
         }
     }
 
+    fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     fn explain(&mut self, err: Error) -> Error {
         if err.kind() == Kind::Timeout
             && let Some(child) = self.running.as_mut().and_then(|running| running.child.as_mut())
@@ -274,20 +281,14 @@ impl Write for SharedInput {
 struct CountedOutput {
     pipe: Box<dyn Read + Send>,
     counts: Arc<Counts>,
-    unasked: Unasked,
+    budget: Budget,
 }
 
 impl Read for CountedOutput {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let asked = self.counts.requests.load(Ordering::Relaxed) > 0;
-        if !asked {
-            self.unasked.check()?;
-        }
         let read = self.pipe.read(buf)?;
-        if !asked {
-            self.unasked.spend(read);
-        }
         add(&self.counts.bytes_received, read);
+        self.budget.spend(read)?;
         Ok(read)
     }
 }
@@ -303,7 +304,7 @@ mod tests {
         let address = LocalAddress::from(path.to_owned());
         let open =
             move || super::super::local::open(&address, service, if version == Protocol::V2 { 2 } else { 0 });
-        PipeLink::open(Box::new(open), "here", service, version).unwrap()
+        PipeLink::open(Box::new(open), "here", service, version, Budget::new(0)).unwrap()
     }
 
     /// Over ssh the user would see `fatal: the remote end hung up unexpectedly` after each push of nothing.

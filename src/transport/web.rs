@@ -15,8 +15,7 @@ use gix_transport::{Protocol, Service};
 use super::http::{
     AbortHandle, Headers, HttpBackend, Login, Options, PostBody, ResponseBody, Stats, ignored,
 };
-use super::unasked::Unasked;
-use super::{Cutter, Link, Traffic};
+use super::{Budget, Cutter, Link, Traffic};
 use crate::error::{Result, Side};
 use crate::url::HttpAddress;
 
@@ -27,14 +26,15 @@ pub struct WebLink {
     abandoned: Arc<AtomicBool>,
     stats: Stats,
     notices: Vec<String>,
+    budget: Budget,
 }
 
 impl WebLink {
-    /// Prepare a link to `service` of the repository at `address`; nothing is sent yet.
+    /// Prepare a link to `service` of the repository at `address`, whose refs fit into `budget`; nothing is sent yet.
     ///
     /// # Errors
     /// When a setting is not valid.
-    pub fn new(address: &HttpAddress, service: Service, version: Protocol) -> Result<Self> {
+    pub fn new(address: &HttpAddress, service: Service, version: Protocol, budget: Budget) -> Result<Self> {
         let (side, log_target) = match service {
             Service::UploadPack => (Side::Source, "relay::source"),
             Service::ReceivePack => (Side::Target, "relay::target"),
@@ -43,6 +43,7 @@ impl WebLink {
             side,
             &address.url.to_bstring().to_str_lossy(),
             address.userinfo.clone(),
+            address.token_env.as_deref(),
             |name| std::env::var(name).ok(),
         );
         let backend = HttpBackend::new(Options {
@@ -57,6 +58,7 @@ impl WebLink {
         let http = Abandonable {
             backend,
             abandoned: abandoned.clone(),
+            budget: budget.clone(),
         };
         let transport = http::Transport::new_http(http, address.url.clone(), version, false);
         Ok(WebLink {
@@ -65,6 +67,7 @@ impl WebLink {
             abandoned,
             stats,
             notices: notices(address, side),
+            budget,
         })
     }
 }
@@ -103,6 +106,10 @@ impl Link for WebLink {
             bytes_sent: self.stats.bytes_sent(),
             bytes_received: self.stats.bytes_received(),
         }
+    }
+
+    fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     fn notices(&self) -> &[String] {
@@ -150,20 +157,24 @@ impl Transport for WebLink {
 struct Abandonable {
     backend: HttpBackend,
     abandoned: Arc<AtomicBool>,
+    budget: Budget,
 }
 
 struct Body {
     inner: ResponseBody,
     abandoned: Arc<AtomicBool>,
-    unasked: Unasked,
+    budget: Budget,
+    /// To be told at the next read.
+    over: Option<io::Error>,
 }
 
 impl Abandonable {
-    fn body(&self, inner: ResponseBody, unasked: Unasked) -> Body {
+    fn body(&self, inner: ResponseBody) -> Body {
         Body {
             inner,
             abandoned: self.abandoned.clone(),
-            unasked,
+            budget: self.budget.clone(),
+            over: None,
         }
     }
 }
@@ -183,7 +194,7 @@ impl Http for Abandonable {
         let GetResponse { headers, body } = self.backend.get(url, base_url, headers)?;
         Ok(GetResponse {
             headers,
-            body: self.body(body, Unasked::new()),
+            body: self.body(body),
         })
     }
 
@@ -203,7 +214,7 @@ impl Http for Abandonable {
         Ok(PostResponse {
             post_body,
             headers,
-            body: self.body(body, Unasked::answer()),
+            body: self.body(body),
         })
     }
 
@@ -219,28 +230,27 @@ impl Http for Abandonable {
 impl Read for Body {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.abandoned.load(Ordering::SeqCst) {
-            Ok(0)
-        } else {
-            self.unasked.check()?;
-            let read = self.inner.read(buf)?;
-            self.unasked.spend(read);
-            Ok(read)
+            return Ok(0);
         }
+        let read = self.inner.read(buf)?;
+        self.budget.spend(read)?;
+        Ok(read)
     }
 }
 
 impl BufRead for Body {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.abandoned.load(Ordering::SeqCst) {
-            Ok(&[])
-        } else {
-            self.unasked.check()?;
-            self.inner.fill_buf()
+            return Ok(&[]);
         }
+        if let Some(err) = self.over.take() {
+            return Err(err);
+        }
+        self.inner.fill_buf()
     }
 
     fn consume(&mut self, amount: usize) {
-        self.unasked.spend(amount);
         self.inner.consume(amount);
+        self.over = self.budget.spend(amount).err().or(self.over.take());
     }
 }

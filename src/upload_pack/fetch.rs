@@ -10,13 +10,17 @@ use gix_transport::Protocol;
 use gix_transport::client::blocking_io::{ExtendedBufRead, Transport, TransportV2Ext};
 use gix_transport::client::{MessageKind, WriteMode};
 
-use super::{AGENT, MAX_LISTED_BYTES, Source, lists_too_much, v2_features};
+use super::{AGENT, Source, v2_features};
 use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
 use crate::transport::sideband::SideBand;
 use crate::wire::refs::excerpt;
 
 const DOING: &str = "cannot fetch from it";
+
+/// How many bytes of lines in front of a pack a server may send: those of some ten million refs. Without an end an
+/// answer would take all memory.
+const MAX_LISTED_BYTES: usize = 1 << 30;
 
 /// What to ask of `upload-pack`; the names are those of `gitprotocol-v2`.
 #[derive(Debug, Clone, Default)]
@@ -266,7 +270,10 @@ impl FetchResponse<'_> {
     fn count(&mut self, bytes: usize) -> Result<()> {
         self.listed += bytes;
         match self.listed > MAX_LISTED_BYTES {
-            true => Err(lists_too_much()),
+            true => Err(Error::new(
+                Kind::Limit,
+                format!("sent more than {MAX_LISTED_BYTES} bytes in front of the pack"),
+            )),
             false => Ok(()),
         }
     }

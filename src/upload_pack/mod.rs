@@ -22,17 +22,6 @@ use crate::wire::refs::Advertisement;
 
 pub use gix_transport::Protocol;
 
-/// How many bytes of refs, or of lines in front of a pack, a server may send: those of some ten million refs. Without an
-/// end an answer would take all memory.
-const MAX_LISTED_BYTES: usize = 1 << 30;
-
-fn lists_too_much() -> Error {
-    Error::new(
-        Kind::Limit,
-        format!("lists more than {MAX_LISTED_BYTES} bytes of refs"),
-    )
-}
-
 /// What we call ourselves in the `agent` capability.
 pub const AGENT: &str = concat!("git-remote-sync/", env!("CARGO_PKG_VERSION"));
 
@@ -137,6 +126,7 @@ impl Source {
 
 fn handshake(link: &mut dyn Link) -> Result<(Capabilities, Protocol, Advertisement)> {
     let doing = "cannot read its refs";
+    link.budget().renew();
     let mut advertisement = Advertisement::default();
     let SetServiceResponse {
         actual_protocol: protocol,
@@ -156,6 +146,7 @@ fn handshake(link: &mut dyn Link) -> Result<(Capabilities, Protocol, Advertiseme
     if protocol == Protocol::V2 {
         list_refs(link, &capabilities, &mut advertisement)?;
     }
+    link.budget().lift();
     advertisement.finish(object_format(&capabilities)?)?;
     Ok((capabilities, protocol, advertisement))
 }
@@ -176,7 +167,7 @@ fn list_refs(mut link: &mut dyn Link, capabilities: &Capabilities, into: &mut Ad
     let mut lines = link
         .invoke("ls-refs", features, Some(arguments.map(Into::into)), false)
         .map_err(|err| Error::from_transport(err, doing))?;
-    read_lines(&mut *lines, MAX_LISTED_BYTES, &mut |line| into.add_v2_line(line))
+    read_lines(&mut *lines, &mut |line| into.add_v2_line(line))
 }
 
 /// What goes with each command of protocol v2.
@@ -198,13 +189,12 @@ pub fn announced_format(link: &mut dyn Link) -> Result<gix_hash::Kind> {
 
 /// Read the ref lines of a v0 or v1 advertisement to their flush.
 pub(crate) fn read_v0_refs(lines: &mut (dyn ReadlineBufRead + '_), into: &mut Advertisement) -> Result<()> {
-    read_lines(lines, MAX_LISTED_BYTES, &mut |line| into.add_v0_line(line))
+    read_lines(lines, &mut |line| into.add_v0_line(line))
 }
 
-/// Give each line to `take`, up to the flush, and no more than `left` bytes of them.
+/// Give each line to `take`, up to the flush.
 fn read_lines(
     lines: &mut (dyn ReadlineBufRead + '_),
-    mut left: usize,
     take: &mut dyn FnMut(&BStr) -> Result<()>,
 ) -> Result<()> {
     let doing = "cannot read its refs";
@@ -213,7 +203,6 @@ fn read_lines(
             .map_err(|err| Error::from_io(err, doing))?
             .map_err(|err| Error::from_transport(err, doing))?;
         let Some(line) = line.as_bstr() else { break };
-        left = left.checked_sub(line.len()).ok_or_else(lists_too_much)?;
         take(line)?;
     }
     Ok(())
@@ -240,41 +229,4 @@ pub(crate) fn object_format(capabilities: &Capabilities) -> Result<gix_hash::Kin
 pub(crate) fn value_of(capabilities: &Capabilities, name: &str) -> Option<String> {
     let capability = capabilities.capability(name)?;
     Some(crate::error::printable(capability.value()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use gix_transport::client::blocking_io::Transport;
-    use gix_transport::client::git::ConnectMode;
-    use gix_transport::client::git::blocking_io::Connection;
-    use gix_transport::client::{MessageKind, WriteMode};
-
-    use super::*;
-
-    #[test]
-    fn a_list_without_an_end_is_not_kept() {
-        let endless = std::io::repeat(0);
-        let (none, mut taken) = (None::<(String, _)>, 0);
-        // Every packet is `0010` and twelve bytes.
-        let lines = b"0010refs/heads/a".as_slice();
-        let input = std::io::Read::chain(lines.repeat(100).leak() as &[u8], endless);
-        let mut connection = Connection::new(
-            input,
-            std::io::sink(),
-            Protocol::V1,
-            "",
-            none,
-            ConnectMode::Process,
-            false,
-        );
-        let request = connection
-            .request(WriteMode::Binary, MessageKind::Flush, false)
-            .unwrap();
-        let mut reader = request.into_parts().1;
-        let err = read_lines(&mut *reader, 120, &mut |line| {
-            taken += line.len();
-            Ok(())
-        });
-        assert_eq!((err.unwrap_err().kind(), taken), (Kind::Limit, 120));
-    }
 }

@@ -9,7 +9,7 @@ use gix_transport::Service;
 use super::location::{Location, Remote};
 use super::reach::{Family, Reach};
 use super::same::{comparable, git_dir, place_on_host};
-use super::{check_allowed, redact, resolve, shown};
+use super::{check_allowed, redact, resolve, settings, shown};
 use crate::error::{Error, Kind, Result, Side};
 use crate::git::{Config, os_str};
 
@@ -41,6 +41,11 @@ pub struct HttpAddress {
     pub shows_password: bool,
     /// How to get to the server.
     pub reach: Reach,
+    /// `relay.maxRefListSize`, in bytes.
+    pub max_ref_list: Option<u64>,
+    /// The environment variable that the token is in, if not the usual one: `relay.sourceTokenEnv`,
+    /// `relay.targetTokenEnv`.
+    pub token_env: Option<String>,
 }
 
 /// A local path.
@@ -118,6 +123,8 @@ pub struct Programs {
     pub upload_pack: Option<BString>,
     /// In place of `git-receive-pack`.
     pub receive_pack: Option<BString>,
+    /// How long the list of refs may be that they send, in bytes: `relay.maxRefListSize`.
+    pub max_ref_list: Option<u64>,
 }
 
 impl fmt::Debug for HttpAddress {
@@ -214,6 +221,29 @@ impl Address {
         }
     }
 
+    /// How many bytes of capabilities and refs are read from there, 0 for any number (`relay.maxRefListSize`).
+    pub fn max_ref_list(&self) -> u64 {
+        let set = match self {
+            Address::Http(http) => http.max_ref_list,
+            Address::Local(local) => local.programs.max_ref_list,
+            Address::Ssh(ssh) => ssh.programs.max_ref_list,
+            Address::Daemon(daemon) => daemon.programs.max_ref_list,
+            Address::Helper(helper) => helper.programs.max_ref_list,
+        };
+        set.unwrap_or(settings::DEFAULT_MAX_REF_LIST)
+    }
+
+    fn set_max_ref_list(&mut self, bytes: Option<u64>) {
+        let place = match self {
+            Address::Http(http) => &mut http.max_ref_list,
+            Address::Local(local) => &mut local.programs.max_ref_list,
+            Address::Ssh(ssh) => &mut ssh.programs.max_ref_list,
+            Address::Daemon(daemon) => &mut daemon.programs.max_ref_list,
+            Address::Helper(helper) => &mut helper.programs.max_ref_list,
+        };
+        *place = bytes;
+    }
+
     /// Whether this is a local repository whose history has holes. A server tells it only when history is asked for.
     pub fn is_known_to_be_shallow(&self) -> bool {
         match self {
@@ -254,6 +284,7 @@ impl Programs {
         Programs {
             upload_pack: program("uploadpack"),
             receive_pack: program("receivepack"),
+            max_ref_list: None,
         }
     }
 
@@ -293,8 +324,10 @@ fn find(text: &str, side: Side, config: &Config) -> Result<Address> {
     let var = |name: &str| std::env::var(name).ok();
     check_allowed(location.scheme(&url), &url, config, var)?;
     let mut address = Address::at(location, &url, text, config)?;
+    address.set_max_ref_list(settings::max_ref_list(config)?);
     if let Address::Http(http) = &mut address {
         http.shows_password = has_password(text);
+        http.token_env = settings::token_env(side, config)?;
         *http.settings = config.http_for(&url);
         if let Some(proxy) = config.string(&format!("remote.{text}.proxy")) {
             http.settings.set("http.proxy", &proxy.to_str_lossy());
@@ -331,6 +364,8 @@ fn web(text: &str, reach: Reach) -> Result<HttpAddress> {
         settings: Box::default(),
         shows_password: false,
         reach,
+        max_ref_list: None,
+        token_env: None,
     })
 }
 

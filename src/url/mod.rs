@@ -5,6 +5,7 @@ mod location;
 mod reach;
 mod resolve;
 mod same;
+mod settings;
 
 use crate::error::{Error, Kind, Result, printable};
 pub use address::{Address, DaemonAddress, HelperAddress, HttpAddress, LocalAddress, Programs, SshAddress};

@@ -104,9 +104,14 @@ impl Git {
         Cmd::new(command)
     }
 
+    /// The program `git http-backend`.
+    pub fn http_backend_path(&self) -> PathBuf {
+        self.inner.exec_path.join("git-http-backend")
+    }
+
     /// `git http-backend`, run straight, as a web server runs it.
     pub fn http_backend(&self) -> Command {
-        let mut command = Command::new(self.inner.exec_path.join("git-http-backend"));
+        let mut command = Command::new(self.http_backend_path());
         self.close_in(&mut command);
         command
     }

@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a surprise should end the test")]
 #![allow(clippy::print_stderr, reason = "libtest shows it when a test fails")]
 
+pub mod apache;
 pub mod cgi;
 pub mod daemon;
 pub mod faults;
@@ -20,7 +21,9 @@ pub mod history;
 pub mod http;
 pub mod http1;
 pub mod pair;
+pub mod pki;
 pub mod process;
+pub mod proxies;
 pub mod reading;
 pub mod relay;
 pub mod repo;
@@ -30,12 +33,14 @@ pub mod scripted;
 pub mod snapshot;
 pub mod ssh;
 
+pub use apache::Apache;
 pub use daemon::Daemon;
 pub use faults::{Fault, Proxy};
 pub use git::{Git, gits};
 pub use history::Import;
 pub use http::{Options, Server};
 pub use pair::Pair;
+pub use pki::Pki;
 pub use process::Output;
 pub use reading::Readings;
 pub use relay::{relay, relay_in};

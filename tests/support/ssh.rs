@@ -90,6 +90,11 @@ impl Sshd {
         format!("[{}@127.0.0.1:{}]:{}", self.user, self.port, path.display())
     }
 
+    /// What `ssh` needs to be told to log in, beside [`Sshd::command`].
+    pub fn login(&self) -> String {
+        format!("-p {} {}@127.0.0.1", self.port, self.user)
+    }
+
     /// A value for `GIT_SSH_COMMAND` that logs in.
     pub fn command(&self) -> String {
         self.command_as("user", "known_hosts")

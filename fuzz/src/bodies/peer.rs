@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read, Sink};
 
 use bstr::BStr;
 use git_remote_sync::progress::Progress;
-use git_remote_sync::transport::{Cutter, Link, Traffic};
+use git_remote_sync::transport::{Budget, Cutter, Link, Traffic};
 use gix_transport::client::blocking_io::http::{self, GetResponse, Http, PostBodyDataKind, PostResponse};
 use gix_transport::client::blocking_io::{RequestWriter, SetServiceResponse, Transport};
 use gix_transport::client::git::ConnectMode;
@@ -52,11 +52,14 @@ impl BufRead for Pieces {
 }
 
 /// A link to such a peer, over any transport of gix.
-struct Canned<T>(T);
+struct Canned<T>(T, Budget);
 
 /// A link on which `answers` comes, as from a process.
 pub(super) fn piped(answers: &[u8], protocol: Protocol, step: usize) -> Box<dyn Link> {
-    Box::new(Canned(connection(Pieces::new(answers, step), protocol)))
+    Box::new(Canned(
+        connection(Pieces::new(answers, step), protocol),
+        Budget::new(0),
+    ))
 }
 
 /// A link whose first answer over http is `answer`.
@@ -66,7 +69,8 @@ pub(super) fn by_web(answer: &[u8], service: Service, step: usize) -> Box<dyn Li
         service,
     };
     let url = gix_url::parse("http://h/r").unwrap();
-    Box::new(Canned(http::Transport::new_http(web, url, Protocol::V2, false)))
+    let web = http::Transport::new_http(web, url, Protocol::V2, false);
+    Box::new(Canned(web, Budget::new(0)))
 }
 
 /// gix's reader of pkt-lines over `input`.
@@ -82,6 +86,10 @@ impl<T: Transport + Send> Link for Canned<T> {
 
     fn reopen(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    fn budget(&self) -> &Budget {
+        &self.1
     }
 
     fn cutter(&self) -> Cutter {

@@ -6,9 +6,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use ureq::SendBody;
 use ureq::http::header::{self, HeaderName, HeaderValue};
 use ureq::http::{Method, Request, Response};
-use ureq::{Agent, SendBody};
 
 use super::auth::{Auth, Credentials};
 use super::cookies::Cookies;
@@ -18,7 +18,8 @@ use super::options::Options;
 use super::response::{Answer, Body};
 use super::status::{self, Refusal};
 use super::upload::{BodySource, Pipe, Settle, aborted};
-use super::url::{self, Origin};
+use super::url;
+use super::way::Ways;
 use crate::error::{Error, Kind, Result};
 
 /// As many redirects as we follow; git leaves it to curl, which allows many more than anyone needs.
@@ -57,8 +58,7 @@ pub(super) struct Client {
     cookies: Cookies,
     pub(super) link: Arc<Link>,
     pub(super) auth: Mutex<Auth>,
-    /// Whether the agent is for https, and the agent.
-    agent: Mutex<Option<(bool, Agent)>>,
+    ways: Ways,
     uploader: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -77,7 +77,7 @@ impl Client {
             cookies: cookies.unwrap_or_default(),
             link: Arc::default(),
             auth: Mutex::default(),
-            agent: Mutex::default(),
+            ways: Ways::default(),
             uploader: Mutex::default(),
         })
     }
@@ -95,18 +95,6 @@ impl Client {
             let _ = last.join();
         }
         self.link.begin_exchange();
-    }
-
-    fn agent(&self, https: bool) -> Result<Agent> {
-        let mut slot = lock(&self.agent);
-        if let Some((for_https, agent)) = &*slot
-            && *for_https == https
-        {
-            return Ok(agent.clone());
-        }
-        let agent = super::agent::build(&self.options, &self.link, https)?;
-        *slot = Some((https, agent.clone()));
-        Ok(agent)
     }
 
     /// Perform a GET, following redirects; the second value is the new base if there were any.
@@ -237,12 +225,10 @@ impl Client {
             }
             result => result,
         }
-        .map_err(|err| {
-            if self.link.aborted() {
-                aborted()
-            } else {
-                status::from_ureq(err, &url::host(&request.url))
-            }
+        .map_err(|err| match err {
+            _ if self.link.aborted() => aborted(),
+            ureq::Error::ConnectProxyFailed(why) => self.ways.refused(&why),
+            err => status::from_ureq(err, &url::host(&request.url)),
         })
     }
 
@@ -252,8 +238,9 @@ impl Client {
         payload: &mut Payload,
         credentials: Option<&Credentials>,
     ) -> Result<Response<ureq::Body>, ureq::Error> {
-        let https = Origin::of(&request.url).is_some_and(|origin| origin.is_https());
-        let agent = self.agent(https).map_err(|err| ureq::Error::Io(err.into()))?;
+        let way = self.ways.find(&request.url, &self.options, &self.link);
+        let way = way.map_err(|err| ureq::Error::Io(err.into()))?;
+        let agent = &way.agent;
         let mut builder = Request::builder()
             .method(request.method.clone())
             .uri(request.url.as_str());
@@ -276,6 +263,9 @@ impl Client {
             Payload::Bytes(bytes) => agent.run(builder.body(*bytes)?),
         };
         self.note(request, &response);
+        if response.is_ok() {
+            self.ways.accepted(&way);
+        }
         response
     }
 

@@ -1,28 +1,38 @@
-//! The bottom of a connection: host names, TCP, and socket errors in words. No TLS, no HTTP.
+//! How a connection is made: host names, addresses, SOCKS proxies, and what fails of it in words. No TLS, no HTTP. What
+//! becomes of the connection is in [`super::socket`].
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
-};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, Either, NextTimeout, Transport};
 
-use super::link::{Link, is_quiet};
-use super::speed::Speed;
+use super::link::Link;
+use super::proxy::{ProxyServer, Scheme};
+use super::socket::Socket;
+use super::socks::{self, Destination};
 use super::upload::aborted;
 use crate::error::{Error, Kind};
 
-/// How long a write may be stuck before we look whether the server has answered instead of reading.
-const STUCK: Duration = Duration::from_secs(2);
+/// ureq's resolver, with an error that names the host; silent where a proxy looks up names.
+#[derive(Debug)]
+pub(super) struct Names {
+    inner: DefaultResolver,
+    proxy: Option<Arc<ProxyServer>>,
+}
 
-/// ureq's resolver, with an error that names the host.
-#[derive(Debug, Default)]
-pub(super) struct Names(DefaultResolver);
+impl Names {
+    pub(super) fn new(proxy: Option<Arc<ProxyServer>>) -> Self {
+        Names {
+            inner: DefaultResolver::default(),
+            proxy,
+        }
+    }
+}
 
 impl Resolver for Names {
     fn resolve(
@@ -31,17 +41,36 @@ impl Resolver for Names {
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        self.0.resolve(uri, config, timeout).map_err(|err| {
-            let host = uri.host().unwrap_or_default();
-            match err {
-                ureq::Error::Io(_) | ureq::Error::HostNotFound => ureq::Error::Io(
-                    Error::new(Kind::Network, format!("could not resolve host: {host}"))
-                        .caused_by(err)
-                        .into(),
-                ),
-                err => err,
+        let proxy = self.proxy.as_deref();
+        if proxy.is_some_and(|proxy| proxy.is_socks() && proxy.looks_up_names()) {
+            // ureq wants some address; nobody connects to it.
+            let mut addrs = self.empty();
+            addrs.push(SocketAddr::from(([0, 0, 0, 0], 0)));
+            return Ok(addrs);
+        }
+        self.inner.resolve(uri, config, timeout).map_err(|err| match err {
+            ureq::Error::Io(_) | ureq::Error::HostNotFound => {
+                let what = whose(uri, proxy);
+                let host = uri.host().unwrap_or_default();
+                unresolved(&format!("could not resolve {what}: {host}"), err)
             }
+            err => err,
         })
+    }
+}
+
+fn unresolved(message: &str, cause: ureq::Error) -> ureq::Error {
+    ureq::Error::Io(Error::new(Kind::Network, message).caused_by(cause).into())
+}
+
+/// In errors: whether `uri` is that of the proxy.
+fn whose(uri: &Uri, proxy: Option<&ProxyServer>) -> &'static str {
+    let authority = uri.authority().map(|authority| authority.as_str());
+    // ureq keeps the proxy's userinfo in its URI.
+    let place = authority.and_then(|authority| authority.rsplit('@').next());
+    match proxy {
+        Some(proxy) if place == Some(proxy.authority().as_str()) => "proxy",
+        _ => "host",
     }
 }
 
@@ -50,6 +79,8 @@ impl Resolver for Names {
 pub(super) struct Tcp {
     pub(super) link: Arc<Link>,
     pub(super) low_speed: Option<(u64, Duration)>,
+    /// A SOCKS proxy is spoken to here; any other only has its name in errors.
+    pub(super) proxy: Option<Arc<ProxyServer>>,
 }
 
 impl<In: Transport> Connector<In> for Tcp {
@@ -63,19 +94,12 @@ impl<In: Transport> Connector<In> for Tcp {
         if let Some(proxied) = chained {
             return Ok(Some(Either::A(proxied)));
         }
-        let stream = open(details)?;
-        stream.set_nodelay(true)?;
-        self.link.count_connect();
-        let config = details.config;
-        let socket = Socket {
-            stream: Arc::new(stream),
-            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
-            link: self.link.clone(),
-            speed: Speed::new(self.low_speed),
-            read_timeout: None,
-            write_timeout: None,
+        let stream = match self.proxy.as_deref().filter(|proxy| proxy.is_socks()) {
+            Some(proxy) => self.through(proxy, details)?,
+            None => self.straight(details)?,
         };
-        self.link.use_socket(&socket.stream);
+        self.link.count_connect();
+        let socket = Socket::new(stream, self.link.clone(), self.low_speed, details.config);
         if self.link.aborted() {
             return Err(ureq::Error::Io(aborted().into()));
         }
@@ -83,10 +107,96 @@ impl<In: Transport> Connector<In> for Tcp {
     }
 }
 
+impl Tcp {
+    fn straight(&self, details: &ConnectionDetails) -> Result<Arc<TcpStream>, ureq::Error> {
+        let addrs: Vec<SocketAddr> = details.addrs.iter().copied().collect();
+        let uri = details.uri;
+        let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
+            Some("https") => 443,
+            _ => 80,
+        });
+        let stream = open(&addrs, deadline(details)).map_err(|err| {
+            let to = format!("{}:{port}", uri.host().unwrap_or_default());
+            match whose(uri, self.proxy.as_deref()) {
+                "proxy" => refused(&format!("the proxy {to}"), err),
+                _ => refused(&to, err),
+            }
+        })?;
+        self.keep(stream)
+    }
+
+    /// Connect to a SOCKS proxy and have it connect to the host.
+    fn through(
+        &self,
+        proxy: &ProxyServer,
+        details: &ConnectionDetails,
+    ) -> Result<Arc<TcpStream>, ureq::Error> {
+        let deadline = deadline(details);
+        let place = (proxy.host.as_str(), proxy.port);
+        let addrs = place.to_socket_addrs().map_err(|err| {
+            unresolved(
+                &format!("could not resolve proxy: {}", proxy.host),
+                ureq::Error::Io(err),
+            )
+        })?;
+        let to = format!("the proxy {}", proxy.authority());
+        let stream = open(&addrs.collect::<Vec<_>>(), deadline).map_err(|err| refused(&to, err))?;
+        let stream = self.keep(stream)?;
+        let left =
+            deadline.map(|deadline| at_least_a_moment(deadline.saturating_duration_since(Instant::now())));
+        stream.set_read_timeout(left)?;
+        stream.set_write_timeout(left)?;
+        socks::connect(&*stream, proxy, destination(proxy, details)).map_err(|err| match err.kind() {
+            ErrorKind::Other => err,
+            _ => refused(&to, err),
+        })?;
+        stream.set_read_timeout(None)?;
+        stream.set_write_timeout(None)?;
+        Ok(stream)
+    }
+
+    fn keep(&self, stream: TcpStream) -> Result<Arc<TcpStream>, ureq::Error> {
+        stream.set_nodelay(true)?;
+        let stream = Arc::new(stream);
+        self.link.use_socket(&stream);
+        Ok(stream)
+    }
+}
+
+fn destination<'a>(proxy: &ProxyServer, details: &'a ConnectionDetails) -> Destination<'a> {
+    let uri = details.uri;
+    let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
+        Some("https") => 443,
+        _ => 80,
+    });
+    let host = uri.host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let known = match proxy.looks_up_names() {
+        // An address needs no looking up.
+        true => host.parse().ok().map(|ip| SocketAddr::new(ip, port)),
+        false => {
+            let mut addrs = details.addrs.iter().copied();
+            let first = details.addrs.first().copied();
+            match proxy.scheme {
+                Scheme::Socks4 => addrs.find(SocketAddr::is_ipv4).or(first),
+                _ => first,
+            }
+        }
+    };
+    known.map_or(Destination::Name(host, port), Destination::Address)
+}
+
+fn deadline(details: &ConnectionDetails) -> Option<Instant> {
+    details.timeout.not_zero().map(|left| Instant::now() + *left)
+}
+
+/// A socket takes no time-out of nothing.
+fn at_least_a_moment(time: Duration) -> Duration {
+    time.max(Duration::from_millis(10))
+}
+
 /// Try the addresses of the host in turn, each with an equal share of the time that is left.
-fn open(details: &ConnectionDetails) -> Result<TcpStream, ureq::Error> {
-    let deadline = details.timeout.not_zero().map(|left| Instant::now() + *left);
-    let addrs: Vec<SocketAddr> = details.addrs.iter().copied().collect();
+fn open(addrs: &[SocketAddr], deadline: Option<Instant>) -> std::io::Result<TcpStream> {
     let mut last = std::io::Error::from(ErrorKind::AddrNotAvailable);
     for (tried, addr) in addrs.iter().enumerate() {
         let result = match deadline {
@@ -94,7 +204,7 @@ fn open(details: &ConnectionDetails) -> Result<TcpStream, ureq::Error> {
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let share = left / u32::try_from(addrs.len() - tried).unwrap_or(1);
-                TcpStream::connect_timeout(addr, share.max(Duration::from_millis(10)))
+                TcpStream::connect_timeout(addr, at_least_a_moment(share))
             }
         };
         match result {
@@ -102,216 +212,15 @@ fn open(details: &ConnectionDetails) -> Result<TcpStream, ureq::Error> {
             Err(err) => last = err,
         }
     }
-    Err(ureq::Error::Io(refused(details.uri, last).into()))
+    Err(last)
 }
 
-fn refused(uri: &Uri, err: std::io::Error) -> Error {
-    let host = uri.host().unwrap_or_default();
-    let default = if uri.scheme_str() == Some("https") {
-        443
-    } else {
-        80
-    };
-    let port = uri.port_u16().unwrap_or(default);
+fn refused(to: &str, err: std::io::Error) -> std::io::Error {
     let kind = match err.kind() {
         ErrorKind::TimedOut | ErrorKind::WouldBlock => Kind::Timeout,
         _ => Kind::Network,
     };
-    Error::new(
-        kind,
-        format!("failed to connect to {host}:{port}: {}", err.kind()),
-    )
-    .caused_by(err)
-}
-
-/// A TCP connection that does not take a failed upload for a failed request.
-///
-/// While a body is sent, a broken pipe only means that the server wants no more of it; its answer may well be waiting
-/// to be read. So the rest of the body goes nowhere, and the response decides.
-#[derive(Debug)]
-pub(super) struct Socket {
-    stream: Arc<TcpStream>,
-    buffers: LazyBuffers,
-    link: Arc<Link>,
-    speed: Speed,
-    read_timeout: Option<Duration>,
-    write_timeout: Option<Duration>,
-}
-
-impl Socket {
-    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> std::io::Result<()> {
-        if self.write_timeout != timeout {
-            self.stream.set_write_timeout(timeout)?;
-            self.write_timeout = timeout;
-        }
-        Ok(())
-    }
-
-    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> std::io::Result<()> {
-        if self.read_timeout != timeout {
-            self.stream.set_read_timeout(timeout)?;
-            self.read_timeout = timeout;
-        }
-        Ok(())
-    }
-
-    /// Read what is there, without waiting.
-    fn look(&mut self) -> Result<bool, ureq::Error> {
-        self.stream.set_nonblocking(true)?;
-        let result = (&*self.stream).read(self.buffers.input_append_buf());
-        self.stream.set_nonblocking(false)?;
-        let n = result?;
-        self.buffers.input_appended(n);
-        Ok(n > 0)
-    }
-
-    /// Whether a write that failed with `err` may simply be tried again.
-    fn after_write_error(
-        &self,
-        err: std::io::Error,
-        stuck_for: Duration,
-        limit: NextTimeout,
-    ) -> Result<bool, ureq::Error> {
-        match err.kind() {
-            ErrorKind::Interrupted => Ok(true),
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                if self.link.uploading() && self.link.readable() {
-                    self.link.stop();
-                    return Ok(false);
-                }
-                match limit.not_zero() {
-                    Some(limit_after) if stuck_for >= *limit_after => Err(ureq::Error::Timeout(limit.reason)),
-                    _ => Ok(true),
-                }
-            }
-            _ if self.link.uploading() => {
-                self.link.stop();
-                Ok(false)
-            }
-            _ => Err(err.into()),
-        }
-    }
-}
-
-impl Transport for Socket {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        self.link.use_socket(&self.stream);
-        if self.link.uploading() && self.link.stopped() {
-            return Ok(());
-        }
-        let limit = timeout.for_write();
-        let patience = limit.not_zero().map_or(STUCK, |limit| STUCK.min(*limit));
-        self.set_write_timeout(Some(patience))?;
-        let stream = self.stream.clone();
-        let mut sent = 0;
-        let mut progress = Instant::now();
-        while sent < amount {
-            let rest = self.buffers.output().get(sent..amount).unwrap_or_default();
-            match (&*stream).write(rest) {
-                Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
-                Ok(n) => {
-                    sent += n;
-                    self.speed.note(progress.elapsed(), n)?;
-                    progress = Instant::now();
-                }
-                Err(err) => {
-                    if !self.after_write_error(err, progress.elapsed(), limit)? {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        let limit = timeout.for_read();
-        if self.link.probing() {
-            return self.look();
-        }
-        let started = Instant::now();
-        loop {
-            let left = limit
-                .not_zero()
-                .map(|limit| limit.saturating_sub(started.elapsed()));
-            let patience = [left, self.speed.patience()].into_iter().flatten().min();
-            // A socket takes no time-out of nothing.
-            self.set_read_timeout(patience.map(|patience| patience.max(Duration::from_millis(1))))?;
-            let asked = Instant::now();
-            match (&*self.stream).read(self.buffers.input_append_buf()) {
-                Ok(n) => {
-                    self.buffers.input_appended(n);
-                    self.speed.note(asked.elapsed(), n)?;
-                    return Ok(n > 0);
-                }
-                Err(err) if err.kind() == ErrorKind::Interrupted => {}
-                Err(err) if matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    self.speed.note(asked.elapsed(), 0)?;
-                    if limit.not_zero().is_some_and(|limit| started.elapsed() >= *limit) {
-                        return Err(ureq::Error::Timeout(limit.reason));
-                    }
-                }
-                Err(err) => return Err(err.into()),
-            }
-        }
-    }
-
-    fn is_open(&mut self) -> bool {
-        is_quiet(&self.stream)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::*;
-
-    /// A socket and its peer.
-    fn pair(link: &Arc<Link>) -> (Socket, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let socket = Socket {
-            stream: Arc::new(stream),
-            buffers: LazyBuffers::new(1024, 1024),
-            link: link.clone(),
-            speed: Speed::new(None),
-            read_timeout: None,
-            write_timeout: None,
-        };
-        link.use_socket(&socket.stream);
-        (socket, listener.accept().unwrap().0)
-    }
-
-    fn after(socket: &Socket, kind: ErrorKind) -> Result<bool, ureq::Error> {
-        socket.after_write_error(kind.into(), STUCK, NextTimeout::default())
-    }
-
-    #[test]
-    fn a_broken_pipe_ends_an_upload_but_fails_anything_else() {
-        let link = Arc::new(Link::default());
-        let (socket, _peer) = pair(&link);
-        assert!(after(&socket, ErrorKind::BrokenPipe).is_err());
-        link.begin_request(true);
-        assert!(!after(&socket, ErrorKind::BrokenPipe).unwrap());
-        assert!(link.stopped());
-    }
-
-    #[test]
-    fn a_write_that_is_stuck_goes_on_unless_the_server_has_answered() {
-        let link = Arc::new(Link::default());
-        let (socket, mut peer) = pair(&link);
-        link.begin_request(true);
-        assert!(after(&socket, ErrorKind::WouldBlock).unwrap());
-        peer.write_all(b"HTTP/1.1 413 No").unwrap();
-        while is_quiet(&socket.stream) {
-            std::thread::yield_now();
-        }
-        assert!(!after(&socket, ErrorKind::WouldBlock).unwrap());
-        assert!(link.stopped());
-    }
+    Error::new(kind, format!("failed to connect to {to}: {}", err.kind()))
+        .caused_by(err)
+        .into()
 }

@@ -17,18 +17,21 @@ const QUESTIONS: u32 = 2;
 /// decide for themselves, by the host that asks.
 #[derive(Debug)]
 pub struct Login {
-    side: Side,
     origin: Option<Origin>,
     /// The user name of the URL.
     username: Option<String>,
     /// What the user named, in the order in which it is tried.
     named: Vec<Named>,
+    /// The variable that a token would be in.
+    token_env: String,
     /// Whether there was anything of that kind: then nothing else is asked.
     is_named: bool,
     /// Another server than ours asked.
     is_elsewhere: bool,
     try_netrc: bool,
     questions: u32,
+    /// A helper's answer was one of several stages: what it wants to hear with the next question.
+    stage: Option<Vec<String>>,
     git: Git,
     filled: Option<Credential>,
     /// Why git has no credentials, in its words.
@@ -49,11 +52,13 @@ impl std::fmt::Debug for Named {
 }
 
 impl Login {
-    /// For the server of `url`, whose userinfo was `userinfo`; `var` looks up an environment variable.
+    /// For the server of `url`, whose userinfo was `userinfo`; `var` looks up an environment variable, `token_env` is
+    /// the one that has the token.
     pub fn new(
         side: Side,
         url: &str,
         userinfo: Option<(String, Option<String>)>,
+        token_env: Option<&str>,
         var: impl Fn(&str) -> Option<String>,
     ) -> Self {
         let (username, password) = userinfo.unwrap_or_default();
@@ -63,9 +68,10 @@ impl Login {
             secret,
             is_token: false,
         });
-        let set = |what: &str| var(&variable(side, what)).filter(|value| !value.is_empty());
-        let of_environment = set("TOKEN").map(|secret| Named {
-            username: set("USERNAME")
+        let set = |name: &str| var(name).filter(|value| !value.is_empty());
+        let token_env = token_variable(side, token_env);
+        let of_environment = set(&token_env).map(|secret| Named {
+            username: set(&variable(side, "USERNAME"))
                 .or_else(|| username.clone())
                 .unwrap_or_else(|| "git".into()),
             secret,
@@ -74,14 +80,15 @@ impl Login {
         // Tried from the end.
         let named: Vec<_> = of_environment.into_iter().chain(of_url).collect();
         Login {
-            side,
             origin: Origin::of(url),
             try_netrc: username.is_none(),
             username,
             is_named: !named.is_empty(),
             is_elsewhere: false,
             named,
+            token_env,
             questions: 0,
+            stage: None,
             git: Git::here(),
             filled: None,
             why_not: String::new(),
@@ -127,10 +134,13 @@ impl Login {
     }
 
     fn of_git(&mut self, url: &str, www_authenticate: &[String]) -> Result<Option<Credentials>> {
-        if self.questions >= QUESTIONS {
-            return Ok(None);
+        let stage = self.stage.take();
+        if stage.is_none() {
+            if self.questions >= QUESTIONS {
+                return Ok(None);
+            }
+            self.questions += 1;
         }
-        self.questions += 1;
         let basic = offers("basic", www_authenticate);
         let question = Question {
             url,
@@ -138,6 +148,7 @@ impl Login {
             www_authenticate,
             // The user can only type a password; a helper may have a token.
             may_prompt: basic,
+            state: stage.as_deref().unwrap_or_default(),
         };
         let filled = match self.git.fill_credential(&question)? {
             Filled::Found(filled) => self.filled.insert(filled),
@@ -153,6 +164,11 @@ impl Login {
             }
         })
     }
+}
+
+/// The environment variable that the token of `side` is in, if it is not `named` otherwise.
+pub fn token_variable(side: Side, named: Option<&str>) -> String {
+    named.map_or_else(|| variable(side, "TOKEN"), str::to_owned)
 }
 
 fn variable(side: Side, what: &str) -> String {
@@ -192,13 +208,16 @@ impl Authenticate for Login {
     }
 
     fn reject(&mut self, _url: &str, _credentials: &Credentials) {
-        if let Some(filled) = self.filled.take() {
-            self.git.reject_credential(&filled);
+        let Some(filled) = self.filled.take() else { return };
+        match filled.next_stage {
+            // As it was meant to be: the server's answer is for the helper's next stage.
+            Some(state) => self.stage = Some(state),
+            None => self.git.reject_credential(&filled),
         }
     }
 
     fn hint(&self) -> Option<String> {
-        let token = variable(self.side, "TOKEN");
+        let token = &self.token_env;
         Some(if self.is_named && self.is_elsewhere {
             "the server redirected to another one, which does not get to see the credentials for the first"
                 .into()
@@ -222,7 +241,7 @@ mod tests {
 
     fn login(userinfo: Option<(&str, Option<&str>)>, vars: &[(&str, &str)]) -> Login {
         let userinfo = userinfo.map(|(name, word)| (name.to_owned(), word.map(str::to_owned)));
-        Login::new(Side::Target, "https://h/x", userinfo, |name| {
+        Login::new(Side::Target, "https://h/x", userinfo, None, |name| {
             let (_, value) = vars.iter().find(|(key, _)| *key == name)?;
             Some((*value).to_owned())
         })

@@ -4,7 +4,7 @@
 //! TLS, proxies, redirects, authentication, uploads of any size, and errors in words that a git user knows. It knows
 //! nothing about packet lines.
 //!
-//! The layers of a connection, from the socket up: `connect` (TCP), ureq's TLS, `early` (answers during an
+//! The layers of a connection, from the socket up: `connect` and `socket` (TCP), ureq's TLS, `early` (answers during an
 //! upload), ureq's HTTP/1.1, `client` (requests). ureq's own log targets (`ureq`, `ureq_proto`) may print secrets:
 //! a logger must filter them out.
 
@@ -20,13 +20,18 @@ mod link;
 mod login;
 mod netrc;
 mod options;
+mod proxy;
+mod proxy_login;
 mod response;
+mod socket;
+mod socks;
 mod speed;
 mod status;
 #[cfg(test)]
 mod tests;
 mod upload;
 mod url;
+mod way;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -37,7 +42,7 @@ use ureq::http::header::{self, HeaderName, HeaderValue};
 
 pub use self::auth::{Authenticate, Credentials};
 pub use self::link::{AbortHandle, Stats};
-pub use self::login::Login;
+pub use self::login::{Login, token_variable};
 pub use self::options::{Options, Secret, Secrets, ignored};
 pub use self::response::{Headers, ResponseBody};
 pub use self::upload::PostBody;

@@ -87,18 +87,97 @@ impl Default for Options {
     }
 }
 
-/// What git would act upon and we do not, each with what that means.
-const IGNORED: [(&str, &str); 10] = [
-    ("http.saveCookies", "cookies are not kept"),
-    ("http.sslVersion", "TLS 1.2 and 1.3 are offered"),
-    ("http.sslCipherList", "rustls chooses the cipher"),
-    ("http.curloptResolve", "names are looked up as usual"),
-    ("http.proxyAuthMethod", "proxies get Basic authentication"),
-    ("http.proxySSLCert", "proxies get no client certificate"),
-    ("http.proxySSLKey", "proxies get no client certificate"),
-    ("http.proxySSLCAInfo", "a proxy is trusted as the server is"),
-    ("http.emptyAuth", "there is no Kerberos or NTLM"),
-    ("http.delegation", "there is no Kerberos or NTLM"),
+/// A setting that git would act upon and we do not.
+struct Ignored {
+    key: &'static str,
+    /// The variable that goes before it, if there is one.
+    variable: &'static str,
+    /// The value that asks for nothing but what happens anyway, beside those that turn a setting off.
+    harmless: &'static str,
+    /// What becomes of it.
+    effect: &'static str,
+}
+
+const fn setting(
+    key: &'static str,
+    variable: &'static str,
+    harmless: &'static str,
+    effect: &'static str,
+) -> Ignored {
+    Ignored {
+        key,
+        variable,
+        harmless,
+        effect,
+    }
+}
+
+const IGNORED: [Ignored; 15] = [
+    setting("http.saveCookies", "", "", "cookies are not kept"),
+    setting(
+        "http.sslVersion",
+        "GIT_SSL_VERSION",
+        "",
+        "TLS 1.2 and 1.3 are offered",
+    ),
+    setting(
+        "http.sslCipherList",
+        "GIT_SSL_CIPHER_LIST",
+        "",
+        "rustls chooses the cipher",
+    ),
+    setting(
+        "http.sslCertType",
+        "GIT_SSL_CERT_TYPE",
+        "PEM",
+        "certificates must be PEM files",
+    ),
+    setting(
+        "http.sslKeyType",
+        "GIT_SSL_KEY_TYPE",
+        "PEM",
+        "keys must be PEM files",
+    ),
+    setting(
+        "http.sslCertPasswordProtected",
+        "GIT_SSL_CERT_PASSWORD_PROTECTED",
+        "",
+        "keys must have no password",
+    ),
+    setting("http.curloptResolve", "", "", "names are looked up as usual"),
+    setting(
+        "http.proxyAuthMethod",
+        "GIT_HTTP_PROXY_AUTHMETHOD",
+        "basic",
+        "proxies get Basic authentication",
+    ),
+    setting(
+        "http.proxySSLCert",
+        "GIT_PROXY_SSL_CERT",
+        "",
+        "proxies get no client certificate",
+    ),
+    setting(
+        "http.proxySSLKey",
+        "GIT_PROXY_SSL_KEY",
+        "",
+        "proxies get no client certificate",
+    ),
+    setting(
+        "http.proxySSLCAInfo",
+        "GIT_PROXY_SSL_CAINFO",
+        "",
+        "a proxy is trusted as the server is",
+    ),
+    setting("http.version", "", "HTTP/1.1", "HTTP/1.1 is spoken"),
+    setting(
+        "http.proactiveAuth",
+        "",
+        "none",
+        "credentials are sent when asked for",
+    ),
+    setting("http.emptyAuth", "", "", "there is no Kerberos or NTLM"),
+    setting("http.delegation", "", "none", "there is no Kerberos or NTLM"),
 ];
 
 impl Options {
@@ -157,13 +236,26 @@ impl Options {
     }
 }
 
-/// What in `config` has no effect here, in words.
+/// What in `config` and the environment has no effect here, in words.
 pub fn ignored(config: &Config) -> Vec<String> {
-    let value = |key: &str| config.string(key).map_or(&b""[..], |value| value.as_bytes());
-    let set = |key: &str| !matches!(value(key), b"" | b"false" | b"auto");
-    let set = IGNORED.iter().filter(|(key, _)| set(key));
-    set.map(|(key, effect)| format!("{key} is not supported: {effect}"))
-        .collect()
+    ignored_by(config, |name| std::env::var(name).ok())
+}
+
+fn ignored_by(config: &Config, var: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let is_on = |entry: &Ignored, value: &str| {
+        !matches!(value, "" | "false" | "auto" | "anyauth") && !value.eq_ignore_ascii_case(entry.harmless)
+    };
+    let found = IGNORED.iter().filter_map(|entry| {
+        let of_environment = Some(entry.variable)
+            .filter(|name| !name.is_empty())
+            .and_then(&var);
+        let (name, value) = match of_environment {
+            Some(value) => (entry.variable, value),
+            None => (entry.key, config.string(entry.key)?.to_string()),
+        };
+        is_on(entry, &value).then(|| format!("{name} is not supported: {}", entry.effect))
+    });
+    found.collect()
 }
 
 /// A path in the configuration: `~/` is the user's home (`git_config_pathname()`).
@@ -232,8 +324,15 @@ mod tests {
         );
         let config = Config::parse(b"http.curloptresolve\nx\0http.savecookies\nfalse\0http.sslversion\n\0");
         assert_eq!(
-            ignored(&config),
+            ignored_by(&config, |_| None),
             ["http.curloptResolve is not supported: names are looked up as usual"]
+        );
+        let harmless = b"http.version\nHTTP/1.1\0http.proxyauthmethod\nanyauth\0http.proactiveauth\nnone\0";
+        assert_eq!(ignored_by(&Config::parse(harmless), |_| None), [""; 0]);
+        let set = |name: &str| (name == "GIT_HTTP_PROXY_AUTHMETHOD").then(|| "ntlm".to_owned());
+        assert_eq!(
+            ignored_by(&Config::parse(harmless), set),
+            ["GIT_HTTP_PROXY_AUTHMETHOD is not supported: proxies get Basic authentication"]
         );
     }
 

@@ -33,13 +33,6 @@ pub(super) fn from_ureq(err: ureq::Error, host: &str) -> Error {
             Error::new(Kind::Timeout, format!("failed to connect to {host}: timed out"))
         }
         ureq::Error::Timeout(_) => Error::new(Kind::Timeout, format!("timed out waiting for {host}")),
-        ureq::Error::ConnectProxyFailed(why) if why.contains("407") => {
-            Error::new(Kind::Auth, "the proxy wants authentication (HTTP 407)")
-        }
-        ureq::Error::ConnectProxyFailed(why) => Error::new(
-            Kind::Network,
-            format!("the proxy failed: {}", printable(why.as_bytes())),
-        ),
         ureq::Error::Decompress(..) => {
             Error::new(Kind::Corrupt, format!("{host} sent a damaged gzip stream")).caused_by(err)
         }
@@ -54,6 +47,39 @@ pub(super) fn from_ureq(err: ureq::Error, host: &str) -> Error {
             Error::new(Kind::Usage, "not a valid HTTP URL").caused_by(err)
         }
         err => Error::from_transport(err, &format!("talking to {host}")),
+    }
+}
+
+/// A proxy did not make the connection that it was asked for by `CONNECT`, and answered with `status` if with anything.
+pub(super) fn from_proxy(status: Option<u16>, proxy: &str, authenticated: bool) -> Error {
+    match status {
+        // tinyproxy says 401 to a wrong password.
+        Some(status @ (401 | 407)) if authenticated => Error::new(
+            Kind::Auth,
+            format!("the proxy {proxy} refused the user name or password (HTTP {status})"),
+        ),
+        Some(407) => Error::new(
+            Kind::Auth,
+            format!("the proxy {proxy} wants authentication (HTTP 407)"),
+        )
+        .hint("with a user name in http.proxy (http://user@host:port), git's credential helpers are asked"),
+        // What a 502 to 504 is about may pass.
+        Some(status @ 502..=504) => Error::new(
+            Kind::Network,
+            format!(
+                "the proxy {proxy} could not make the connection ({})",
+                named(status)
+            ),
+        ),
+        Some(status) => Error::new(
+            Kind::Policy,
+            format!(
+                "the proxy {proxy} refused to make the connection ({})",
+                named(status)
+            ),
+        )
+        .hint("it is asked by CONNECT, for plain http too; many proxies allow that to port 443 alone"),
+        None => Error::new(Kind::Network, format!("the proxy {proxy} did not answer")),
     }
 }
 
@@ -86,19 +112,39 @@ fn from_io(err: io::Error, host: &str) -> Error {
     }
 }
 
+/// What TLS says is final: the same certificates meet the same refusal on the next try, so none of it is `Network`.
 fn from_tls(err: rustls::Error, host: &str) -> Error {
     match &err {
         rustls::Error::InvalidCertificate(why) => {
             let why = certificate_words(why);
-            Error::new(
-                Kind::Network,
-                format!("certificate of {host} is not trusted: {why}"),
-            )
-            .hint("GIT_SSL_CAINFO (or http.sslCAInfo) names a file of certificates to trust")
+            Error::new(Kind::Peer, format!("certificate of {host} is not trusted: {why}"))
+                .hint("GIT_SSL_CAINFO (or http.sslCAInfo) names a file of certificates to trust")
         }
-        _ => Error::new(Kind::Network, format!("TLS with {host} failed: {err}")),
+        rustls::Error::AlertReceived(alert) if is_about_us(*alert) => {
+            let message = format!("{host} wants another client certificate, or one at all ({alert:?})");
+            Error::new(Kind::Auth, message)
+                .hint("http.sslCert and http.sslKey name the files of a certificate and its key")
+        }
+        _ => Error::new(Kind::Peer, format!("TLS with {host} failed: {err}")),
     }
     .caused_by(err)
+}
+
+/// Whether a server says by this alert (RFC 8446, 6.2) that our certificate will not do.
+fn is_about_us(alert: rustls::AlertDescription) -> bool {
+    use rustls::AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::NoCertificate
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+    )
 }
 
 fn certificate_words(err: &rustls::CertificateError) -> String {

@@ -1,6 +1,7 @@
 //! URLs as far as HTTP needs them: origins, redirect targets, and forms that are safe to print.
 
 use crate::error::{Error, Kind, Result};
+use crate::git::credential::has_escaped_controls;
 
 /// Scheme, host and port of a URL: what credentials belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +127,10 @@ pub(super) fn redirected_base(from: &str, location: &str, tail: &str) -> Result<
     if old.is_https() && !new.is_https() {
         return Err(fail("which is not encrypted"));
     }
+    if has_escaped_controls(location) {
+        // Git's question for a password shows the URL, in versions before 2.48.1 with its escapes undone.
+        return Err(fail("which has control characters in it"));
+    }
     match location.strip_suffix(tail) {
         Some(base) if !tail.is_empty() => Ok(base.to_owned()),
         _ => Err(fail("which is not a git repository (a login page?)")),
@@ -193,6 +198,11 @@ mod tests {
                 "not encrypted",
             ),
             ("https://h/a", "https://h/login", "not a git repository"),
+            (
+                "https://h/a",
+                "https://h/%1b%5B2J/info/refs?service=git-upload-pack",
+                "control characters",
+            ),
             (
                 "https://h/a",
                 "ftp://h/a/info/refs?service=git-upload-pack",

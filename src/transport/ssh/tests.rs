@@ -275,6 +275,7 @@ fn configuration_stands_back_behind_the_environment() {
 #[test]
 fn other_programs_on_the_host_are_named_unquoted() {
     let programs = Programs {
+        max_ref_list: None,
         upload_pack: Some("/opt/git bin/up --strict".into()),
         receive_pack: None,
     };

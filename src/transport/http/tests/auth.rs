@@ -175,7 +175,7 @@ fn a_redirect_moves_host_and_path_but_takes_no_secrets_along() {
     let source = redirecting(format!("{base}{TAIL}"));
     let from = source.url("/old");
     let userinfo = Some(("u".to_owned(), Some("p".to_owned())));
-    let login = Login::new(Side::Source, &from, userinfo, |_| None);
+    let login = Login::new(Side::Source, &from, userinfo, None, |_| None);
     let options = Options {
         extra_headers: Secrets(vec!["X-Secret: 1".into()]),
         ..options()

@@ -91,7 +91,7 @@ fn bad_certificates_are_named() {
     let err = discover(&mut HttpBackend::new(trusting()).unwrap(), &base)
         .err()
         .unwrap();
-    assert_eq!(err.kind(), Kind::Network);
+    assert_eq!(err.kind(), Kind::Peer);
     assert!(
         err.message()
             .ends_with("is not trusted: it is for another host name"),
