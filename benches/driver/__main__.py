@@ -40,11 +40,13 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benches/relay", description="Measure the relay beside git's own ways.")
     parser.add_argument("--setting", choices=["small", "full"], default="small",
                         help="small: some 3 minutes (the default); full: some 30, and 14 GB of disk under TMPDIR")
-    parser.add_argument("--scenario", action="append", metavar="NAME", help="only this one, whatever the setting; repeatable")
+    parser.add_argument("--scenario", action="append", metavar="NAME",
+                        help="only this one, whatever the setting; repeatable")
     parser.add_argument("--contender", action="append", metavar="NAME", choices=list(CONTENDERS),
                         help="only this way; repeatable")
     parser.add_argument("--runs", type=int, metavar="N", help="runs of each (default: small 3, full 5; big ones fewer)")
-    parser.add_argument("--repo", type=Path, metavar="PATH", help="a repository to use in place of the generated one of 10 MB")
+    parser.add_argument("--repo", type=Path, metavar="PATH",
+                        help="a repository to use in place of the generated one of 10 MB")
     parser.add_argument("--bin-dir", type=Path, metavar="DIR", help="programs that are built already")
     parser.add_argument("--output", type=Path, metavar="DIR", default=CHECKOUT / "target" / "benchmarks",
                         help="where results.md, results.json and results.svg go (default: target/benchmarks)")
@@ -86,7 +88,8 @@ def measure_once(stage: Stage, case: Case, contender: Contender) -> Sample:
     time.sleep(LOG_SECONDS)
     logs = [side.requests_since(position) for side, position in zip(sides, positions)]
     sample.source_requests, sample.target_requests = (len(log) for log in logs)
-    sample.request_chain = longest_chain([*logs[0], *logs[1]])
+    if case.round_trip_millis:
+        sample.request_chain = longest_chain([*logs[0], *logs[1]], case.round_trip_millis * 1000)
     if contender.reports:
         sample.report = parse_report(output)
     if contender.moves_refs and (wrong := wrong_refs(case)):
@@ -97,7 +100,9 @@ def measure_once(stage: Stage, case: Case, contender: Contender) -> Sample:
 def measure(stage: Stage, scenario: Scenario, case: Case, given: argparse.Namespace) -> Dict[str, Summary]:
     """All runs of one scenario."""
     runs = given.runs or min(RUNS[given.setting], scenario.most_runs)
-    names = [name for name in scenario.contenders if not given.contender or name in given.contender]
+    left_out = () if given.setting == "full" else scenario.full_only
+    wanted = given.contender or [name for name in scenario.contenders if name not in left_out]
+    names = [name for name in scenario.contenders if name in wanted]
     summaries = {name: Summary(name) for name in names}
     warm([case.source, case.template])
     for run in range(runs):

@@ -15,6 +15,8 @@ MIB = 1 << 20
 # CPU time for each GB says something only about packs that take a while.
 LEAST_PACK_BYTES = 50_000_000
 MOST_REFS_IN_8_MIB = 10_000
+# With more, writing references takes longer than the pack, and index-pack writes none.
+MOST_REFS_BESIDE_INDEX_PACK = 1_000
 
 # Per scenario, the contenders' summaries by name.
 Results = Dict[str, Dict[str, Summary]]
@@ -42,7 +44,7 @@ def summary(results: Results, scenario: str, contender: str) -> Optional[Summary
     return found if found is not None and found.samples else None
 
 
-def speed_aims(results: Results) -> List[Aim]:
+def speed_aims(results: Results, refs: Dict[str, int]) -> List[Aim]:
     """Speed against the bare limits."""
     aims = []
     for scenario in results:
@@ -50,11 +52,13 @@ def speed_aims(results: Results) -> List[Aim]:
         if ours is None or scenario.startswith(("latency", "tls")):
             continue
         bare, ask = summary(results, scenario, "bare"), summary(results, scenario, "ask")
-        if scenario.startswith("bootstrap") and bare is not None:
-            ratio = bare.seconds / ours.seconds
-            aims.append(Aim(f"{scenario}: speed ≥ 0.95 of `pack-objects \\| index-pack`", f"{ratio:.2f}", ratio >= 0.95))
+        few = refs[scenario] <= MOST_REFS_BESIDE_INDEX_PACK
+        if scenario.startswith("bootstrap") and bare is not None and few:
+            ratio, text = bare.seconds / ours.seconds, "speed ≥ 0.95 of `pack-objects \\| index-pack`"
+            aims.append(Aim(f"{scenario}: {text}", f"{ratio:.2f}", ratio >= 0.95))
         if scenario.startswith("up-to-date") and ask is not None:
-            aims += bounded(f"{scenario}: time ≤ 2 × three requests by `curl`", ours.seconds / ask.seconds, 2, "{:.2f}")
+            text = f"{scenario}: time ≤ 2 × three requests by `curl`"
+            aims += bounded(text, ours.seconds / ask.seconds, 2, "{:.2f}")
     return aims
 
 

@@ -30,6 +30,8 @@ class Case:
     old: Dict[str, str]
     new: Dict[str, str]
     forced: bool = False
+    # Of the line to both sides; 0 where they are near.
+    round_trip_millis: int = 0
     object_format: str = "sha1"
 
     @property
@@ -179,7 +181,7 @@ CONTENDERS = {contender.name: contender for contender in (
     Contender("push", "`git push relay::`", push_command, push_prepare),
     Contender("mirror", "`git clone --mirror`, `git push --mirror`", mirror_command),
     Contender("warm", "`git fetch`, `git push --mirror` in a kept clone", warm_command, warm_prepare),
-    Contender("bare", "`pack-objects \\| index-pack`, no servers", bare_command, bare_prepare, moves_refs=False),
+    Contender("bare", "`pack-objects \\| index-pack`", bare_command, bare_prepare, moves_refs=False),
     Contender("curl", "`curl \\| curl`", curl_command, curl_prepare),
     Contender("ask", "three requests by `curl`", ask_command, ask_prepare),
 )}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 from aims import Aim, frugality_aims, round_trip_aims, speed_aims, start_up_aims
 from chart import Measured, draw, seconds
@@ -13,6 +13,7 @@ from measuring import Summary
 from scenarios import LATENCY_MILLIS, Scenario
 
 MIB = 1 << 20
+LIMITS = ("bare", "curl", "ask")
 
 
 class Report:
@@ -35,7 +36,7 @@ class Report:
         """Every aim that this run can tell about."""
         results = {scenario.name: summaries for scenario, summaries in self.measured}
         refs = {name: sizes["refs"] for name, sizes in self.sizes.items()}
-        return [*speed_aims(results), *frugality_aims(results, refs), *round_trip_aims(results, LATENCY_MILLIS),
+        return [*speed_aims(results, refs), *frugality_aims(results, refs), *round_trip_aims(results, LATENCY_MILLIS),
                 *start_up_aims(self.start_up)]
 
     def write(self, directory: Path) -> None:
@@ -95,31 +96,31 @@ class Report:
 
     def _table(self, scenario: Scenario, summaries: Dict[str, Summary]) -> List[str]:
         sizes = self.sizes[scenario.name]
-        limit = next((name for name in ("bare", "curl", "ask") if name in summaries and summaries[name].samples), None)
-        against = f"speed, {CONTENDERS[limit].title} = 1" if limit else "speed"
+        limits = [summaries[name] for name in LIMITS if name in summaries and summaries[name].samples]
+        against = "".join(f" speed, {CONTENDERS[limit.contender].title} = 1 |" for limit in limits)
+        last = "requests to source + target (one after another)" if scenario.latency else "requests to source + target"
         lines = [
             f"## {scenario.title}", "",
             f"`{scenario.name}`: the source has {sizes['pack_bytes'] / 1e6:.1f} MB in packs and"
             f" {sizes['refs']:,} references.", "",
-            f"| way | time (shortest–longest) | {against} | CPU here | largest process | our process: memory, CPU |"
-            " requests to source + target (one after another) |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+            f"| way | time (shortest–longest) |{against} CPU here | largest process | our process: memory, CPU |"
+            f" {last} |",
+            "| --- |" + " ---: |" * (5 + len(limits)),
         ]
-        base = summaries[limit].seconds if limit else None
-        return lines + [row(summary, base) for summary in summaries.values()] + [""]
+        return lines + [row(summary, limits, scenario.latency) for summary in summaries.values()] + [""]
 
 
-def row(summary: Summary, base: Optional[float]) -> str:
+def row(summary: Summary, limits: List[Summary], chain: bool) -> str:
     """One contender's line."""
     title = CONTENDERS[summary.contender].title
     if not summary.samples:
         words = (summary.failure or "not run").replace("|", "\\|").replace("\n", " ")
-        return f"| {title} | failed: {words} | | | | | |"
+        return f"| {title} | failed: {words} |" + " |" * (4 + len(limits))
     peak, cpu = summary.own("measurement", "peak_rss_bytes"), summary.own_cpu_millis()
     own = f"{peak / MIB:.1f} MiB, {cpu:.0f} ms" if peak is not None and cpu is not None else ""
     asked = [summary.count(name) for name in ("source_requests", "target_requests", "request_chain")]
-    requests = f"{asked[0]} + {asked[1]} ({asked[2]})" if any(asked) else ""
-    speed = f"{base / summary.seconds:.2f}" if base else ""
+    requests = f"{asked[0]} + {asked[1]}{f' ({asked[2]})' if chain else ''}" if any(asked) else ""
+    speed = "".join(f" {limit.seconds / summary.seconds:.2f} |" for limit in limits)
     times = f"{seconds(summary.seconds)} ({seconds(summary.fastest)}–{seconds(summary.slowest)})"
-    return (f"| {title} | {times} | {speed} | {seconds(summary.cpu_seconds)} |"
+    return (f"| {title} | {times} |{speed} {seconds(summary.cpu_seconds)} |"
             f" {summary.tree_peak_rss_bytes / MIB:.1f} MiB | {own} | {requests} |")

@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from workspace import BenchError, Workspace
 
@@ -150,8 +150,8 @@ def branch_everywhere(repository: Path, marks: Path, commits: int) -> None:
     (repository / "packed-refs").write_text(header + "".join(lines))
 
 
-def append(space: Workspace, repository: Path, commits: int, seed: int) -> None:
-    """Adds commits to the branch of HEAD that edit what is there, in place."""
+def append(space: Workspace, repository: Path, commits: int, seed: int, branch: Optional[str] = None) -> None:
+    """Adds commits that edit what is there: to the branch of HEAD, or to a new one that begins at it."""
     head = space.git("symbolic-ref", "HEAD", cwd=repository).decode().strip()
     listing = space.git("ls-tree", "-r", "-z", "--full-tree", head, cwd=repository).decode(errors="surrogateescape")
     plain = [entry.split("\t", 1)[1] for entry in listing.split("\0") if entry.startswith("100644 blob ")]
@@ -162,9 +162,10 @@ def append(space: Workspace, repository: Path, commits: int, seed: int) -> None:
              for path in chosen}
     old = space.git("rev-parse", head, cwd=repository).decode().strip()
     before = set(repository.glob("objects/pack/*"))
-    fast_import(space, repository, later_commits(head, texts, commits, dice))
+    ref = branch or head
+    fast_import(space, repository, later_commits(ref, f"{head}^0", texts, commits, dice))
     imported = set(repository.glob("objects/pack/*")) - before
-    deliver(space, repository, f"{head}\n^{old}\n")
+    deliver(space, repository, f"{ref}\n^{old}\n")
     for file in imported:
         file.unlink()
     settle(space, repository)
@@ -177,7 +178,9 @@ def deliver(space: Workspace, repository: Path, revisions: str) -> None:
     space.git("index-pack", "--stdin", "--fix-thin", stdin=pack, cwd=repository)
 
 
-def later_commits(head: str, texts: Dict[str, List[bytes]], commits: int, dice: random.Random) -> Iterator[bytes]:
+def later_commits(
+    ref: str, start: str, texts: Dict[str, List[bytes]], commits: int, dice: random.Random
+) -> Iterator[bytes]:
     """The stream for `append`."""
     pool = line_pool(dice)
     for number in range(1, commits + 1):
@@ -186,7 +189,7 @@ def later_commits(head: str, texts: Dict[str, List[bytes]], commits: int, dice: 
             texts[path] = edited(texts[path], pool, dice)
             content = b"".join(texts[path])
             body += b"M 100644 inline %s\ndata %d\n%s\n" % (path.encode(), len(content), content)
-        yield commit(head, number, 1_000_000 + number, f"{head}^0" if number == 1 else "", body)
+        yield commit(ref, number, 1_000_000 + number, start if number == 1 else "", body)
 
 
 def import_real(space: Workspace, repository: Path, real: Path) -> None:

@@ -119,6 +119,7 @@ class Workspace:
 def copy_tree(source: Path, destination: Path) -> None:
     """A fresh copy with owners and times, as `cp -a` makes it; whatever stood there before is gone."""
     remove_tree(destination)
+    destination.parent.mkdir(exist_ok=True)
     subprocess.run(["cp", "-a", "--", str(source), str(destination)], check=True)
 
 
