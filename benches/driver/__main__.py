@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import shutil
 import signal
@@ -124,8 +125,13 @@ def measure(stage: Stage, scenario: Scenario, case: Case, given: argparse.Namesp
 def chosen(given: argparse.Namespace) -> List[Scenario]:
     """The scenarios of this run."""
     if given.scenario:
-        return [scenario for scenario in SCENARIOS if scenario.name in given.scenario]
-    return [scenario for scenario in SCENARIOS if scenario.small or given.setting == "full"]
+        wanted = [scenario for scenario in SCENARIOS if scenario.name in given.scenario]
+    else:
+        wanted = [scenario for scenario in SCENARIOS if scenario.small or given.setting == "full"]
+    if given.repo is None:
+        return wanted
+    name = given.repo.resolve().name
+    return [dataclasses.replace(scenario, title=scenario.title.replace("10 MB", name)) for scenario in wanted]
 
 
 def run_all(given: argparse.Namespace, stage: Stage) -> Report:
@@ -169,8 +175,10 @@ def main() -> int:
             closing.callback(shutil.rmtree, root, ignore_errors=True)
         check_disk(root, given)
         space = Workspace(root, require_tools(), given.bin_dir.resolve())
-        if not (space.bin_dir / "git-relay").exists():
-            raise BenchError(f"{space.bin_dir} has no git-relay")
+        for program in ("git-relay", "git-remote-relay"):
+            # Else git would take one that happens to be installed.
+            if not (space.bin_dir / program).exists():
+                raise BenchError(f"{space.bin_dir} has no {program}")
         space.prepare()
         make_certificates(space)
         stage = Stage(space, Server(space, "source"), Server(space, "target"), given.repo)

@@ -19,12 +19,14 @@ TITLE = 30
 TOP = 56
 
 STYLE = """
+.page { fill: #ffffff }
 text { font: 12px system-ui, sans-serif; fill: #24292f }
 .title { font-size: 15px; font-weight: 600 }
 .group { font-weight: 600 }
 .ours { fill: #0969da } .git { fill: #8c959f } .bare { fill: #bf8700 }
 .spread { stroke: #24292f; stroke-width: 1 }
 @media (prefers-color-scheme: dark) {
+  .page { fill: #0d1117 }
   text { fill: #e6edf3 }
   .ours { fill: #4493f8 } .git { fill: #6e7681 } .bare { fill: #d29922 }
   .spread { stroke: #e6edf3 }
@@ -83,6 +85,7 @@ def draw(measured: Measured, subtitle: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top + 16}" width="{WIDTH}" role="img">',
         "<title>Time of each way to bring the target in step; shorter is better</title>",
         f"<style>{STYLE}</style>",
+        '<rect class="page" width="100%" height="100%" rx="6"/>',
         '<text class="title" x="16" y="24">Time to bring the target in step (shorter is better)</text>',
         f'<text x="16" y="44">{escape(subtitle)}</text>',
     ]

@@ -67,7 +67,7 @@ def run_timed(space: Workspace, command: Sequence[str], cwd: Path) -> "tuple[Sam
             raise
     if status != 0:
         tail = words_file.read_text(errors="replace").strip()[-2000:]
-        raise Failed(f"{' '.join(command)[:200]}: wait status {status}: {tail}")
+        raise Failed(f"{' '.join(command)[:300]}: {process.returncode}: {tail}")
     rss = int(rss_file.read_text().split()[-1]) * 1024
     return Sample(seconds, usage.ru_utime, usage.ru_stime, rss), output_file.read_bytes()
 

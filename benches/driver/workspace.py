@@ -63,8 +63,10 @@ def require_tools() -> Dict[str, str]:
     found = {name: find_tool(*names) for name, names in wanted.items()}
     missing = sorted(name for name, path in found.items() if path is None)
     if missing:
+        # The server alone, without a service that starts at once.
+        packages = " ".join(name.replace("apache2", "apache2-bin") for name in missing)
         raise BenchError(
-            f"needs {', '.join(missing)}: on Debian, apt-get install --no-install-recommends {' '.join(missing)}"
+            f"needs {', '.join(missing)}: on Debian, apt-get install --no-install-recommends {packages}"
         )
     return {name: path for name, path in found.items() if path is not None}
 
