@@ -76,7 +76,7 @@ SCENARIOS = [
     Scenario("bootstrap-100k-refs", "Bootstrap, 100,000 references", "100k-refs", "everything",
              ("relay", "push", "bare", "curl"), small=False, most_runs=1),
     Scenario("up-to-date-100k-refs", "Up to date, 100,000 references", "100k-refs", "nothing", LOOK, small=False,
-             most_runs=3),
+             most_runs=2),
     Scenario("latency-bootstrap", "Bootstrap, 0.8 MB, 50 ms each way", "little", "everything",
              ("relay", "push", "mirror", "curl"), latency=True, twin="bootstrap-small"),
     Scenario("latency-up-to-date", "Up to date, 50 ms each way", "10mb", "nothing",
@@ -85,7 +85,7 @@ SCENARIOS = [
              ("relay", "push", "warm", "curl"), latency=True, twin="one-commit"),
     Scenario("tls-bootstrap-10mb", "Bootstrap, 10 MB, TLS on both sides", "10mb", "everything", MOVE, tls=True),
     Scenario("tls-bootstrap-200mb", "Bootstrap, 200 MB, TLS on both sides", "200mb", "everything", MOVE, small=False,
-             tls=True, most_runs=3),
+             tls=True, most_runs=2),
 ]
 
 # Scenarios that a repository given by --repo takes part in, in the place of the generated one of 10 MB.
