@@ -13,7 +13,7 @@ from scenarios import SCENARIOS
 
 MIB = 1 << 20
 # CPU time for each GB says something only about packs that take a while.
-LEAST_PACK_BYTES = 50_000_000
+LEAST_PACK_BYTES = 100_000_000
 MOST_REFS_IN_8_MIB = 10_000
 # With more, writing references takes longer than the pack, and index-pack writes none.
 MOST_REFS_BESIDE_INDEX_PACK = 1_000
