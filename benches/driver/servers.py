@@ -36,6 +36,8 @@ LogFormat "%{{usec}}t %D %m %U%q %>s" bench
 CustomLog {dir}/access.log bench
 ScriptSock {dir}/cgid.sock
 Timeout 900
+# The default of Apache 2.4.53 and later is 1 GiB, too little for the largest push.
+LimitRequestBody 0
 KeepAlive On
 MaxKeepAliveRequests 0
 KeepAliveTimeout 15
