@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Helper, Streams, Traces};
 use crate::error::{Error, Kind, Result, Side};
+use crate::git::scratch;
 use crate::report::{fatal, hush};
 use crate::url::{RelayUrl, redact};
 
@@ -113,7 +114,11 @@ async fn converse_or_stop(remote: String, url: String) -> Result<ExitCode> {
         },
         number = stop.next() => {
             hush();
-            let cleaned = tokio::task::spawn_blocking(move || traces.remove()).await;
+            let clean = move || {
+                scratch::remove_all();
+                traces.remove()
+            };
+            let cleaned = tokio::task::spawn_blocking(clean).await;
             if let Ok(Err(err)) = cleaned {
                 fatal(&err, None);
             }

@@ -13,7 +13,7 @@ use gix_transport::client::{self, MessageKind, TransportWithoutIO, WriteMode};
 use gix_transport::{Protocol, Service};
 
 use super::http::{
-    AbortHandle, Headers, HttpBackend, Login, Options, PostBody, ResponseBody, Stats, ignored,
+    AbortHandle, Headers, HttpBackend, Length, Login, Options, PostBody, ResponseBody, Stats, ignored,
 };
 use super::{Cutter, Link, Traffic};
 use crate::error::{Result, Side};
@@ -25,6 +25,7 @@ pub struct WebLink {
     abort: AbortHandle,
     abandoned: Arc<AtomicBool>,
     stats: Stats,
+    length: Length,
     notices: Vec<String>,
 }
 
@@ -49,7 +50,7 @@ impl WebLink {
             ..Options::new(&address.settings)?
         })?
         .with_authenticate(Box::new(login));
-        let (abort, stats) = (backend.abort_handle(), backend.stats());
+        let (abort, stats, length) = (backend.abort_handle(), backend.stats(), backend.length());
         let abandoned = Arc::new(AtomicBool::new(false));
         let http = Abandonable {
             backend,
@@ -61,6 +62,7 @@ impl WebLink {
             abort,
             abandoned,
             stats,
+            length,
             notices: notices(address, side),
         })
     }
@@ -87,6 +89,10 @@ impl Link for WebLink {
 
     fn reopen(&mut self) -> Result<()> {
         self.abandon_response()
+    }
+
+    fn announce_length(&mut self, bytes: u64) {
+        self.length.announce(bytes);
     }
 
     fn cutter(&self) -> Cutter {

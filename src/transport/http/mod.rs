@@ -36,7 +36,7 @@ use ureq::http::Method;
 use ureq::http::header::{self, HeaderName, HeaderValue};
 
 pub use self::auth::{Authenticate, Credentials};
-pub use self::link::{AbortHandle, Stats};
+pub use self::link::{AbortHandle, Length, Stats};
 pub use self::login::Login;
 pub use self::options::{Options, Secret, Secrets, ignored};
 pub use self::response::{Headers, ResponseBody};
@@ -77,6 +77,11 @@ impl HttpBackend {
     /// A handle to cut the exchange under way; take it before gix gets the backend.
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle(self.client.link.clone())
+    }
+
+    /// A handle to announce the length of an upload; take it before gix gets the backend.
+    pub fn length(&self) -> Length {
+        Length(self.client.link.clone())
     }
 
     /// The counters of this backend; take them before gix gets it.
