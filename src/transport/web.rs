@@ -22,6 +22,10 @@ use crate::url::HttpAddress;
 /// A link over http or https.
 pub struct WebLink {
     transport: http::Transport<Abandonable>,
+    /// What it takes to make another transport: gix's shakes hands only once.
+    backend: HttpBackend,
+    url: gix_url::Url,
+    version: Protocol,
     abort: AbortHandle,
     abandoned: Arc<AtomicBool>,
     stats: Stats,
@@ -52,13 +56,12 @@ impl WebLink {
         .with_authenticate(Box::new(login));
         let (abort, stats, length) = (backend.abort_handle(), backend.stats(), backend.length());
         let abandoned = Arc::new(AtomicBool::new(false));
-        let http = Abandonable {
-            backend,
-            abandoned: abandoned.clone(),
-        };
-        let transport = http::Transport::new_http(http, address.url.clone(), version, false);
+        let transport = transport(&backend, &abandoned, &address.url, version);
         Ok(WebLink {
             transport,
+            backend,
+            url: address.url.clone(),
+            version,
             abort,
             abandoned,
             stats,
@@ -66,6 +69,19 @@ impl WebLink {
             notices: notices(address, side),
         })
     }
+}
+
+fn transport(
+    backend: &HttpBackend,
+    abandoned: &Arc<AtomicBool>,
+    url: &gix_url::Url,
+    version: Protocol,
+) -> http::Transport<Abandonable> {
+    let http = Abandonable {
+        backend: backend.clone(),
+        abandoned: abandoned.clone(),
+    };
+    http::Transport::new_http(http, url.clone(), version, false)
 }
 
 /// What the user should know before anything is sent.
@@ -88,7 +104,9 @@ impl Link for WebLink {
     }
 
     fn reopen(&mut self) -> Result<()> {
-        self.abandon_response()
+        self.abandon_response()?;
+        self.transport = transport(&self.backend, &self.abandoned, &self.url, self.version);
+        Ok(())
     }
 
     fn announce_length(&mut self, bytes: u64) {

@@ -52,7 +52,7 @@ use crate::error::Result;
 ///
 /// Its errors hold a [`crate::error::Error`], which [`Error::from_io`](crate::error::Error::from_io) and
 /// [`Error::from_transport`](crate::error::Error::from_transport) find again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct HttpBackend {
     client: Arc<Client>,
     redirected: Option<String>,
