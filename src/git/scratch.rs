@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
@@ -21,6 +21,10 @@ const MAKING: Duration = Duration::from_secs(60);
 
 /// The directories of this process, for [`remove_all`].
 static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// See [`before_first`].
+static PREPARE: OnceLock<fn()> = OnceLock::new();
+static PREPARED: Once = Once::new();
 
 /// A directory that is removed when this is dropped.
 #[derive(Debug)]
@@ -37,6 +41,9 @@ impl Scratch {
     /// # Errors
     /// `Internal`, with the place in its message, when it cannot be made.
     pub fn new(purpose: &str, is_busy: impl Fn(&Path) -> bool) -> Result<Scratch> {
+        if let Some(prepare) = PREPARE.get() {
+            PREPARED.call_once(prepare);
+        }
         Scratch::below(&std::env::temp_dir(), purpose, is_busy)
     }
 
@@ -85,9 +92,11 @@ pub fn remove_all() {
     }
 }
 
-/// Whether there is anything for [`remove_all`] to do.
-pub fn any() -> bool {
-    !live().is_empty()
+/// Have `prepare` called before the first directory is made: by a program that does not listen for signals otherwise,
+/// so that it can [clean up](remove_all) when one stops it.
+pub fn before_first(prepare: fn()) {
+    // Only the first to ask for it is heard; a program asks once.
+    PREPARE.set(prepare).ok();
 }
 
 fn cannot_make(place: &Path, err: io::Error) -> Error {

@@ -128,10 +128,14 @@ async fn converse_or_stop(remote: String, url: String) -> Result<ExitCode> {
 }
 
 /// The signals by which a user or a system asks a program to stop.
-struct StopSignals([(u8, Signal); 3]);
+pub(crate) struct StopSignals([(u8, Signal); 3]);
 
 impl StopSignals {
-    fn listen() -> Result<Self> {
+    /// Take them over from the system.
+    ///
+    /// # Errors
+    /// When it does not allow that.
+    pub(crate) fn listen() -> Result<Self> {
         let open = |number: u8, kind| {
             let signal = signal(kind).map_err(|err| Error::from_io(err, "cannot listen for signals"))?;
             Ok((number, signal))
@@ -144,7 +148,7 @@ impl StopSignals {
     }
 
     /// The number of the first that arrives.
-    async fn next(&mut self) -> u8 {
+    pub(crate) async fn next(&mut self) -> u8 {
         let [(one, first), (two, second), (three, third)] = &mut self.0;
         tokio::select! {
             _ = first.recv() => *one,
