@@ -39,7 +39,9 @@ fn left(tmp: &Path) -> Vec<String> {
 
 /// `git <words>` that hangs when so many bytes of the source's pack have come.
 fn stalled(pair: &Pair, proxy: &Proxy, dir: &Path, words: &[&str]) -> Running {
-    proxy.arm("POST /source.git/git-upload-pack", 0, Fault::Stall(200_000));
+    // A push asks first what the source has of the history, which is answered with the beginning of a pack, too.
+    let nth = usize::from(words.contains(&"push"));
+    proxy.arm("POST /source.git/git-upload-pack", nth, Fault::Stall(200_000));
     let git = &pair.world.git;
     let env = git
         .program_in(dir, "/usr/bin/env")
@@ -69,7 +71,7 @@ fn stopped_in_the_middle() {
             .args(["clone", "-q", "-b", "dev", "--single-branch"]);
         work.arg(format!("file://{}", pair.source.at())).arg("work").ok();
         let work = pair.world.open("work");
-        scenes::grow(&work, "dev", 1);
+        scenes::own_work(&work, "dev", 1);
         scenes::grow(&pair.source, "dev", 2);
         let proxy = Proxy::start(pair.server.address());
         let (source, target) = (proxy.url("source.git"), pair.target_url());
@@ -91,7 +93,7 @@ fn stopped_in_the_middle() {
             "push",
             &url,
             "dev:refs/heads/mine",
-            "FETCH_HEAD:refs/heads/main",
+            "FETCH_HEAD:refs/heads/copy",
         ];
         for words in [&sync[..], &push] {
             for signal in ["INT", "TERM", "KILL"] {
