@@ -12,7 +12,7 @@ use support::history::{Import, noise};
 use support::process::Running;
 use support::relay::json;
 use support::repo::{assert_refs, assert_same_refs};
-use support::{Fault, Options, Pair, Proxy, gits, scenes};
+use support::{Fault, Options, Pair, Proxy, Repo, gits, scenes};
 
 const ASKED: &str = "--strategy=materialized";
 
@@ -60,32 +60,30 @@ fn stalled(pair: &Pair, proxy: &Proxy, dir: &Path, words: &[&str]) -> Running {
     running
 }
 
+/// A clone with a commit of its own on `dev`, and one of the source's in FETCH_HEAD that has to be fetched again.
+fn with_work(pair: &Pair) -> Repo {
+    let url = format!("file://{}", pair.source.at());
+    let git = pair.world.git.cmd(pair.world.path());
+    git.args(["clone", "-q", "-b", "dev", "--single-branch", &url, "work"])
+        .ok();
+    let work = pair.world.open("work");
+    scenes::own_work(&work, "dev", 1);
+    scenes::grow(&pair.source, "dev", 2);
+    work.git(&["fetch", "-q", "--depth=1", &url, "main"]).ok();
+    work
+}
+
 /// Of all the ways to be stopped, only kill -9 leaves something, for the next run to clean.
 #[test]
 fn stopped_in_the_middle() {
     for git in gits() {
         let pair = Pair::new(git);
         sizeable(&pair);
-        let work = git
-            .cmd(pair.world.path())
-            .args(["clone", "-q", "-b", "dev", "--single-branch"]);
-        work.arg(format!("file://{}", pair.source.at())).arg("work").ok();
-        let work = pair.world.open("work");
-        scenes::own_work(&work, "dev", 1);
-        scenes::grow(&pair.source, "dev", 2);
+        let work = with_work(&pair);
         let proxy = Proxy::start(pair.server.address());
         let (source, target) = (proxy.url("source.git"), pair.target_url());
         let url = format!("relay::{source}=>{target}");
         let before = pair.target.refs();
-        // A commit that is only there, on top of one that has to be fetched.
-        work.git(&[
-            "fetch",
-            "-q",
-            "--depth=1",
-            &format!("file://{}", pair.source.at()),
-            "main",
-        ])
-        .ok();
         let sync = ["relay", "sync", ASKED, &source, &target];
         let push = [
             "-c",

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::Duration;
@@ -51,7 +51,10 @@ impl Scratch {
         let prefix = format!("git-relay-{purpose}-");
         // Another run may take a directory for a leftover before it is locked, so a few tries are fair.
         for _ in 0..5 {
-            let dir = tempfile::Builder::new().prefix(&prefix).tempdir_in(place);
+            let dir = tempfile::Builder::new()
+                .prefix(&prefix)
+                .permissions(fs::Permissions::from_mode(0o700))
+                .tempdir_in(place);
             let path = dir.map_err(|err| cannot_make(place, err))?.keep();
             live().push(path.clone());
             match lock(&path) {
