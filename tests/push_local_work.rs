@@ -184,6 +184,23 @@ fn only_what_is_missing_is_packed() {
     }
 }
 
+/// The limit holds for what is packed here, too.
+#[test]
+fn too_much_local_work_is_not_stored() {
+    let git = &gits()[0];
+    let pair = Pair::new(git);
+    scenes::behind(&pair);
+    let clone = clone(git, &pair, &[]);
+    scenes::own_work(&clone, "main", 1);
+    clone.config("relay.materializedMaxBytes", "60");
+    let before = pair.target.refs();
+    let output = push(&pair, &clone, &["main"]).exits(1);
+    output
+        .says("more than the limit of 60")
+        .says("hint: git config relay.materializedMaxBytes");
+    assert_refs(&pair.target.refs(), &before);
+}
+
 /// A clone as CI jobs make it: without history, and what is missing is the source's to give.
 #[test]
 fn a_shallow_clone_adds_its_commit_to_the_sources_history() {

@@ -95,6 +95,12 @@ pub fn remove_all() {
     }
 }
 
+/// Whether `words`, of git or of the system, say that there is no room.
+pub fn is_full(words: &str) -> bool {
+    let said = ["No space left", "quota", "File too large"];
+    said.iter().any(|part| words.contains(part))
+}
+
 /// Have `prepare` called before the first directory is made: by a program that does not listen for signals otherwise,
 /// so that it can [clean up](remove_all) when one stops it.
 pub fn before_first(prepare: fn()) {

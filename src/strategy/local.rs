@@ -10,6 +10,7 @@ use super::Ends;
 use super::ancestry::{self, KnownParents};
 use crate::error::{Error, Kind, Result};
 use crate::git::pack::PackName;
+use crate::git::scratch::is_full;
 use crate::git::{Git, os_str};
 use crate::plan::{Answer, Question};
 use crate::progress::Silent;
@@ -201,6 +202,17 @@ impl LocalWork {
     }
 
     fn incomplete(&self, err: Error) -> Error {
+        if is_full(err.message()) {
+            let place = std::env::temp_dir();
+            let message = format!(
+                "here: cannot keep a pack in {}: {}",
+                place.display(),
+                err.message()
+            );
+            return Error::new(Kind::Internal, message)
+                .hint("TMPDIR names another place for temporary files")
+                .caused_by(err);
+        }
         let message = format!(
             "here: this repository lacks a part of what it is to push: {}",
             err.message()

@@ -32,6 +32,10 @@ pub(super) fn run(ends: &mut Ends<'_>, job: &Job, progress: &dyn Progress) -> Re
     if let Some(local) = &job.local {
         let part = local.part(&repository.git, ends)?;
         wants.extend(part.wants);
+        if let Some(name) = &part.pack {
+            let checked = repository.check_size(name, job.terms.stored_limit());
+            checked.map_err(|err| job.terms.explain_limit(err))?;
+        }
         packs.extend(part.pack);
     }
     if !wants.is_empty() {

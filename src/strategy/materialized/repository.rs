@@ -7,9 +7,12 @@ use super::super::local::LocalWork;
 use crate::error::{Error, Kind, Result, Side};
 use crate::git::Git;
 use crate::git::pack::PackName;
-use crate::git::scratch::Scratch;
+use crate::git::scratch::{Scratch, is_full};
 use crate::progress::Progress;
 use crate::pump::{self, PackCheck};
+
+/// The repository, within the temporary directory.
+const DIR: &str = "objects.git";
 
 /// A repository for the length of one push.
 pub(super) struct Repository {
@@ -22,7 +25,7 @@ impl Repository {
     pub(super) fn create(format: gix_hash::Kind, local: Option<&LocalWork>) -> Result<Repository> {
         // Killed runs leave children that end by themselves, as soon as they notice.
         let scratch = Scratch::new("pack", |_| false)?;
-        let dir: PathBuf = scratch.path().join("objects.git");
+        let dir: PathBuf = scratch.path().join(DIR);
         let mut git = Git::at(&dir);
         if let Some(local) = local {
             git = git.with_var("GIT_ALTERNATE_OBJECT_DIRECTORIES", local.object_directories()?);
@@ -67,6 +70,26 @@ impl Repository {
         }
     }
 
+    /// Whether the stored pack `name` keeps to `limit`.
+    ///
+    /// # Errors
+    /// `Limit` when it does not.
+    pub(super) fn check_size(&self, name: &PackName, limit: Option<u64>) -> Result<()> {
+        let path = self.scratch.path().join(DIR).join("objects/pack").join(name);
+        let found = path
+            .metadata()
+            .map_err(|err| Error::from_io(err, "looking at the pack"));
+        let bytes = found.map_err(|err| self.failed(err))?.len();
+        match limit.filter(|limit| bytes > *limit) {
+            None => Ok(()),
+            Some(limit) => {
+                let message =
+                    format!("the pack of local work has {bytes} bytes, more than the limit of {limit}");
+                Err(Error::new(Kind::Limit, message))
+            }
+        }
+    }
+
     /// `err`, with the place where it happened: on neither side, but here.
     pub(super) fn failed(&self, err: Error) -> Error {
         let place = self.scratch.path().parent().unwrap_or(self.scratch.path());
@@ -75,8 +98,7 @@ impl Repository {
             place.display(),
             err.message()
         );
-        let is_full = ["No space left", "quota", "File too large"];
-        let is_full = is_full.iter().any(|words| err.message().contains(words));
+        let is_full = is_full(err.message());
         let told = Error::new(Kind::Internal, message).caused_by(err);
         match is_full {
             true => told.hint("TMPDIR names another place for temporary files"),
