@@ -10,6 +10,8 @@ pub trait Progress {
     fn pack_bytes(&self, _bytes: u64, _objects: u32) {}
     /// Everything is sent; what remains is the target's work.
     fn pack_sent(&self) {}
+    /// The run goes on in another way than planned; why, in a line.
+    fn remark(&self, _text: &str) {}
 }
 
 /// Tells nobody.

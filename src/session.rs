@@ -10,10 +10,12 @@ use bstr::BString;
 use gix_hash::ObjectId;
 
 use crate::error::{Error, Kind, Result, Side};
+use crate::git::Git;
 use crate::plan::{self, Action, Question, Rejection, Update};
 use crate::progress::Progress;
 use crate::receive_pack::Target;
 use crate::strategy::ancestry::{self, KnownParents};
+use crate::strategy::local::LocalWork;
 use crate::strategy::{Mode, Moved, Route, Terms, choose, presence};
 use crate::upload_pack::Source;
 use crate::wire::ref_name::RefName;
@@ -28,6 +30,8 @@ pub struct Session {
     pub source: Source,
     /// Where they go.
     pub target: Target,
+    /// What the local repository adds to the source, if it may.
+    local: Option<LocalWork>,
 }
 
 /// What the user asked of a push as a whole.
@@ -108,9 +112,19 @@ impl Session {
     /// # Errors
     /// [`Kind::Unsupported`] when they do not.
     pub fn new(source: Source, target: Target) -> Result<Session> {
-        let session = Session { source, target };
+        let session = Session {
+            source,
+            target,
+            local: None,
+        };
         session.check()?;
         Ok(session)
+    }
+
+    /// Take what the source lacks from the repository of `git`. Only for those who have asked for it: what a relay
+    /// publishes is the source's.
+    pub fn allow_local_work(&mut self, git: Git) {
+        self.local = Some(LocalWork::new(git));
     }
 
     /// What the user should be warned about: settings that have no effect, passwords in plain sight.
@@ -174,6 +188,8 @@ impl Session {
         }
         let wants = self.wants(&updates, &actions);
         let route = choose(&actions, &wants, self.target.advertisement().refs.is_empty());
+        let is_local = |oid| self.local.as_ref().is_some_and(|local| local.has(oid));
+        let route = route.under(policy.terms.strategy, wants.iter().any(is_local))?;
         log::info!(target: "relay::plan", "{} ({}), {} wants", route.mode, route.reason, wants.len());
         Ok(Plan {
             updates,
@@ -183,7 +199,7 @@ impl Session {
         })
     }
 
-    /// Find out which new values the source does not have. What is a tip of the source needs no question, and neither
+    /// Find out which new values the source does not have, nor the local repository where that counts. What is a tip of the source needs no question, and neither
     /// does what the target has already.
     ///
     /// # Errors
@@ -201,7 +217,10 @@ impl Session {
             .filter_map(|update| update.new)
             .filter(|oid| !known.contains(oid))
             .collect();
-        let missing = presence::missing(&mut self.source, &unknown.into_iter().collect::<Vec<_>>())?;
+        let mut missing = presence::missing(&mut self.source, &unknown.into_iter().collect::<Vec<_>>())?;
+        if let Some(local) = &mut self.local {
+            missing = local.take_up(missing)?;
+        }
         for update in updates {
             update.on_source = update.new.is_none_or(|oid| !missing.contains(&oid));
         }
@@ -210,13 +229,15 @@ impl Session {
 
     fn judge(&mut self, updates: &[Update], known: &KnownParents) -> Result<Vec<Action>> {
         let mut actions: Vec<_> = updates.iter().map(plan::judge).collect();
-        let questions: Vec<Question> = actions
-            .iter()
-            .filter_map(|action| match action {
-                Action::Ask(question) => Some(*question),
-                _ => None,
-            })
-            .collect();
+        let mut questions: Vec<Question> = Vec::new();
+        for (update, action) in updates.iter().zip(&mut actions) {
+            let Action::Ask(question) = action else { continue };
+            let is_local = |local: &&LocalWork| update.new.is_some_and(|oid| local.has(&oid));
+            match self.local.as_ref().filter(is_local) {
+                Some(local) => *action = plan::settle(&local.answer(&mut self.source, *question)?),
+                None => questions.push(*question),
+            }
+        }
         if questions.is_empty() {
             return Ok(actions);
         }

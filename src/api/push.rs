@@ -5,17 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
 use super::Pair;
 use super::ends;
 use super::request::TokenNames;
 use crate::error::{Error, Result, Side};
 use crate::git::foreground::{exit_code, foreground};
 use crate::git::inherit::settings_to_inherit;
+use crate::git::scratch::Scratch;
 use crate::git::{Config, Git};
 use crate::url::Family;
 use crate::{session, view};
+
+/// The repository in which git pushes.
+const VIEW: &str = "view.git";
 
 /// Run plain `git push <arguments>` from `pair`'s source to its target, on our own standard streams, and return git's
 /// exit code. The repository around us lends its configuration, but neither refs nor objects nor hooks.
@@ -33,9 +35,9 @@ pub fn push(pair: &Pair, arguments: &[OsString], tokens: &TokenNames) -> Result<
     for (key, name) in tokens.settings() {
         config.set(key, name);
     }
-    let dir = tempfile::Builder::new().prefix("git-relay-").tempdir();
-    let dir = dir.map_err(|err| Error::from_io(err, "cannot make a temporary directory"))?;
-    let git_dir = dir.path().join("view.git");
+    // When we are killed, the push goes on without us.
+    let scratch = Scratch::new("view", |left| view::is_locked(&left.join(VIEW)))?;
+    let git_dir = scratch.path().join(VIEW);
     create(&git_dir, pair, &config)?;
     lend_configuration(&here, &git_dir)?;
     let made = match is_dry_run(arguments) {
@@ -52,7 +54,7 @@ pub fn push(pair: &Pair, arguments: &[OsString], tokens: &TokenNames) -> Result<
         .args(arguments);
     find_helper_beside_us(&mut command);
     let status = foreground(command);
-    remove(dir, &git_dir);
+    remove(scratch, &git_dir);
     if let Some(path) = made {
         ends::remove_if_empty(&path);
     }
@@ -125,15 +127,12 @@ fn find_helper_beside_us(command: &mut Command) {
 }
 
 /// After a signal the helper may still be busy taking its view away.
-fn remove(dir: TempDir, git_dir: &Path) {
+fn remove(scratch: Scratch, git_dir: &Path) {
     const PATIENCE: Duration = Duration::from_secs(5);
     const POLL: Duration = Duration::from_millis(20);
     let deadline = Instant::now() + PATIENCE;
     while view::is_in_use(git_dir) && Instant::now() < deadline {
         std::thread::sleep(POLL);
     }
-    let path = dir.path().to_owned();
-    if let Err(err) = dir.close() {
-        log::warn!(target: "relay::git", "cannot remove {}: {err}", path.display());
-    }
+    drop(scratch);
 }

@@ -19,7 +19,7 @@ use crate::plan::{Choice, Overwrite, Selection, select};
 use crate::progress::Progress;
 use crate::session::{Policy, Session};
 use crate::strategy::ancestry::KnownParents;
-use crate::strategy::{Route, Strategy};
+use crate::strategy::{Route, Terms};
 use crate::upload_pack::Source;
 use crate::url::Family;
 use crate::wire::object::{Commit, ObjectKind};
@@ -153,14 +153,15 @@ impl<'a> Job<'a> {
         if self.options.atomic && !session.target.offers("atomic") {
             return Err(Error::new(Kind::Unsupported, "does not support --atomic push").on(Side::Target));
         }
-        self.plan_and_go(run, session, &choice, progress)
+        let terms = self.options.terms.clone().with_config(config)?;
+        self.plan_and_go(run, session, (&choice, terms), progress)
     }
 
     fn plan_and_go(
         &self,
         run: &mut Run,
         session: &mut Session,
-        choice: &Choice,
+        (choice, terms): (&Choice, Terms),
         progress: &dyn Progress,
     ) -> Result<()> {
         let obstacles = choice.obstacles(session.target.advertisement());
@@ -172,7 +173,7 @@ impl<'a> Job<'a> {
             dry_run: false,
             push_options: Vec::new(),
             progress: self.options.progress,
-            terms: self.options.terms.clone(),
+            terms,
         };
         let plan = session.plan(updates, &policy, &known)?;
         run.route = Some(plan.route);
@@ -197,14 +198,11 @@ impl<'a> Job<'a> {
 
 /// What the engine cannot do yet is refused before anything is asked.
 fn check_options(options: &Options) -> Result<()> {
-    let unsupported = |message: &str| Err(Error::new(Kind::Unsupported, message));
-    match options.terms.strategy {
-        Strategy::Materialized => unsupported("the strategy 'materialized' is not supported yet"),
-        Strategy::Auto | Strategy::Relay if options.terms.target_max_pack_bytes.is_some() => {
-            unsupported("splitting packs for the target is not supported yet")
-        }
-        Strategy::Auto | Strategy::Relay => Ok(()),
+    if options.terms.target_max_pack_bytes.is_some() {
+        let message = "splitting packs for the target is not supported yet";
+        return Err(Error::new(Kind::Unsupported, message));
     }
+    Ok(())
 }
 
 /// The configuration that git sees here, with the protocol that was asked for.

@@ -11,6 +11,7 @@ mod plan;
 mod probe;
 mod push;
 mod size;
+mod stop;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,10 @@ pub fn main(allocator: Option<&'static CountingAllocator>) -> ExitCode {
         }
     };
     let output = Output::new(&cli.output, started, allocator);
+    if !matches!(cli.command, Command::Push(_)) {
+        // A push passes signals on to git, and goes on listening.
+        crate::git::scratch::before_first(stop::tidily);
+    }
     match cli.command {
         Command::Sync(args) => sync::run(&args, &output),
         Command::Plan(args) => plan::run(&args, &output),

@@ -8,7 +8,9 @@
 //! - [`inherit`]: settings for a repository of our own.
 //! - [`layout`]: where the repository keeps its parts.
 //! - [`objects`]: which objects exist.
+//! - [`pack`]: packs into a repository, out of it, and what is to go into them.
 //! - [`refs`]: the few ref commands that the view needs.
+//! - [`scratch`]: directories for the length of a run.
 //! - [`service`]: `upload-pack` and `receive-pack` as local processes.
 //! - [`urlmatch`]: the settings that apply to a URL.
 //! - [`version`]: which git this is.
@@ -21,8 +23,10 @@ pub mod foreground;
 pub mod inherit;
 pub mod layout;
 pub mod objects;
+pub mod pack;
 pub mod refs;
 pub mod run;
+pub mod scratch;
 pub mod service;
 pub mod urlmatch;
 pub mod version;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 
 use crate::error::{Error, Kind, Result, printable};
@@ -19,6 +19,8 @@ const STDERR_LIMIT: u64 = 16 << 10;
 pub struct Invocation {
     command: Command,
     input: Option<Vec<u8>>,
+    /// Our caller writes its stdin.
+    fed: bool,
     limit: u64,
     kind: Kind,
     also_fine: Option<i32>,
@@ -29,6 +31,7 @@ impl Invocation {
         Invocation {
             command,
             input: None,
+            fed: false,
             limit: STDOUT_LIMIT,
             kind: Kind::Internal,
             also_fine: None,
@@ -90,13 +93,38 @@ impl Invocation {
         self.start()?.finish()
     }
 
+    /// Start it with a stdin for the caller to write; dropping that is the end of the input.
+    ///
+    /// # Errors
+    /// `Internal` when git cannot be started.
+    pub fn start_fed(mut self) -> Result<(Running, ChildStdin)> {
+        self.fed = true;
+        let mut running = self.start()?;
+        match running.child.stdin.take() {
+            Some(stdin) => Ok((running, stdin)),
+            None => Err(no_stream(&running.name)),
+        }
+    }
+
+    /// Start it with a stdout for the caller to read, however much there is.
+    ///
+    /// # Errors
+    /// `Internal` when git cannot be started.
+    pub fn start_read(self) -> Result<(Running, ChildStdout)> {
+        let mut running = self.start()?;
+        match running.stdout.take() {
+            Some(stdout) => Ok((running, stdout)),
+            None => Err(no_stream(&running.name)),
+        }
+    }
+
     /// Start it; [`Running::finish`] collects the result.
     ///
     /// # Errors
     /// `Internal` when git cannot be started.
     pub fn start(mut self) -> Result<Running> {
         let name = self.name();
-        let stdin = if self.input.is_some() {
+        let stdin = if self.input.is_some() || self.fed {
             Stdio::piped()
         } else {
             Stdio::null()
@@ -111,10 +139,10 @@ impl Invocation {
                 .caused_by(err)
         })?;
         log::trace!(target: "relay::git", "{name} (pid {})", child.id());
-        let writer = match (self.input, child.stdin.take()) {
-            (Some(input), Some(mut stdin)) => Some(std::thread::spawn(move || stdin.write_all(&input))),
-            _ => None,
-        };
+        let writer = self.input.and_then(|input| {
+            let mut stdin = child.stdin.take()?;
+            Some(std::thread::spawn(move || stdin.write_all(&input)))
+        });
         let stderr = child
             .stderr
             .take()
@@ -129,6 +157,7 @@ impl Invocation {
             limit: self.limit,
             kind: self.kind,
             also_fine: self.also_fine,
+            waited: false,
         })
     }
 
@@ -156,6 +185,7 @@ pub struct Running {
     limit: u64,
     kind: Kind,
     also_fine: Option<i32>,
+    waited: bool,
 }
 
 impl Running {
@@ -174,6 +204,7 @@ impl Running {
             // It has nobody to write to any more; whatever kill says, wait() ends it.
             self.child.kill().ok();
         }
+        self.waited = true;
         let status = self.child.wait().map_err(|err| Error::from_io(err, &self.name))?;
         // A broken pipe only means that git had read enough; its exit code tells the rest.
         self.writer.take().map(JoinHandle::join);
@@ -201,6 +232,20 @@ impl Running {
         };
         Error::new(self.kind, message)
     }
+}
+
+impl Drop for Running {
+    /// Nobody waits for its result any more, and it must not go on in a place that is about to vanish.
+    fn drop(&mut self) {
+        if !self.waited {
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
+    }
+}
+
+fn no_stream(name: &str) -> Error {
+    Error::new(Kind::Internal, format!("{name} has no stream for us"))
 }
 
 fn drain(mut stderr: impl Read) -> Vec<u8> {

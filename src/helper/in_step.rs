@@ -14,6 +14,7 @@ use crate::plan::Update;
 use crate::plan::selection::{excluded_namespaces, is_excluded};
 use crate::report::{Terminal, Verbosity};
 use crate::session::{self, Connected, Outcome, Policy, RefStatus, Session};
+use crate::strategy::Terms;
 use crate::strategy::ancestry::KnownParents;
 use crate::url::RelayUrl;
 use crate::wire::ref_name::RefName;
@@ -50,6 +51,7 @@ pub(super) fn bring(remote: &str, url: &RelayUrl, config: &Config, verbosity: Ve
     let terminal = Terminal::new(verbosity);
     let policy = Policy {
         progress: verbosity.progress,
+        terms: Terms::default().with_config(config)?,
         ..Policy::default()
     };
     let outcome = session.run(updates, &policy, &KnownParents::new(), &terminal)?;

@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Helper, Streams, Traces};
 use crate::error::{Error, Kind, Result, Side};
+use crate::git::scratch;
 use crate::report::{fatal, hush};
 use crate::url::{RelayUrl, redact};
 
@@ -113,7 +114,11 @@ async fn converse_or_stop(remote: String, url: String) -> Result<ExitCode> {
         },
         number = stop.next() => {
             hush();
-            let cleaned = tokio::task::spawn_blocking(move || traces.remove()).await;
+            let clean = move || {
+                scratch::remove_all();
+                traces.remove()
+            };
+            let cleaned = tokio::task::spawn_blocking(clean).await;
             if let Ok(Err(err)) = cleaned {
                 fatal(&err, None);
             }
@@ -123,10 +128,14 @@ async fn converse_or_stop(remote: String, url: String) -> Result<ExitCode> {
 }
 
 /// The signals by which a user or a system asks a program to stop.
-struct StopSignals([(u8, Signal); 3]);
+pub(crate) struct StopSignals([(u8, Signal); 3]);
 
 impl StopSignals {
-    fn listen() -> Result<Self> {
+    /// Take them over from the system.
+    ///
+    /// # Errors
+    /// When it does not allow that.
+    pub(crate) fn listen() -> Result<Self> {
         let open = |number: u8, kind| {
             let signal = signal(kind).map_err(|err| Error::from_io(err, "cannot listen for signals"))?;
             Ok((number, signal))
@@ -139,7 +148,7 @@ impl StopSignals {
     }
 
     /// The number of the first that arrives.
-    async fn next(&mut self) -> u8 {
+    pub(crate) async fn next(&mut self) -> u8 {
         let [(one, first), (two, second), (three, third)] = &mut self.0;
         tokio::select! {
             _ = first.recv() => *one,

@@ -26,8 +26,8 @@ use crate::git::Git;
 use crate::report::{Terminal, Verbosity};
 use crate::url::{Family, RelayUrl};
 use command::{Command, HelperOption, PushSpec};
-pub(crate) use main::init_log;
 pub use main::main;
+pub(crate) use main::{StopSignals, init_log};
 use purpose::{Caller, Purpose};
 use push::PushOptions;
 use reading::Reader;
@@ -115,6 +115,9 @@ impl Helper {
                     let stage = stage.take().unwrap_or_else(|| Err(unprepared()))?;
                     self.start_pushing()?;
                     let mut prepared = stage.push(&self.git)?;
+                    if self.takes_local_work()? {
+                        prepared.allow_local_work(&self.git);
+                    }
                     self.list(&mut prepared)?;
                     return self.push(prepared).map(|()| 0);
                 }
@@ -219,6 +222,16 @@ impl Helper {
         match self.reader {
             Some(reader) => reader?.hand_over(command, &self.held, self.streams),
             None => Err(unprepared()),
+        }
+    }
+
+    /// Whether the user lets local work go along; what is said of one remote counts more.
+    fn takes_local_work(&self) -> Result<bool> {
+        let config = self.git.config()?;
+        let here = config.bool(&format!("remote.{}.relayLocal", self.remote))?;
+        match here {
+            Some(wanted) => Ok(wanted),
+            None => Ok(config.bool("relay.local")?.unwrap_or(false)),
         }
     }
 

@@ -51,6 +51,7 @@ pub(super) fn run(
     let updates = updates(git, prepared, specs, &options)?;
     let policy = Policy {
         progress: verbosity.progress,
+        terms: options.policy.terms.clone().with_config(git.config()?)?,
         ..options.policy
     };
     let (plan, outcome) = carry_out(prepared, (specs, updates), &policy, &terminal, report)?;
@@ -79,7 +80,7 @@ fn advise(git: &Git, prepared: &Prepared, outcome: &Outcome, terminal: &Terminal
     if outcome.refs.iter().any(|entry| entry.status == refused) {
         terminal.hint(
             "A relay sends only what the source has. Push the ref to the source first,\n\
-             or straight to the target, by its own URL.",
+             or let the relay take it from here: git -c relay.local=true push …",
         );
     }
     // Whoever names one ref knows what they want; whoever says `refs/heads/*` may expect the source's branches.

@@ -146,6 +146,13 @@ impl Prepared {
         self.commits.contains(oid)
     }
 
+    /// Take what the source lacks from the local repository, unless that is but a view of the source.
+    pub(super) fn allow_local_work(&mut self, git: &Git) {
+        if !self.has_view() {
+            self.session.allow_local_work(git.clone());
+        }
+    }
+
     /// The target's refs, without those that no push shall touch.
     pub(super) fn visible_target_refs(&self) -> impl Iterator<Item = RemoteRef<'_>> {
         let refs = self.session.target.advertisement().refs.iter();

@@ -20,7 +20,7 @@ pub struct Update {
     pub new_commit: Option<ObjectId>,
     /// Whether `new` peels to a commit; only commits have a history to compare.
     pub new_is_commit: bool,
-    /// Whether the source has `new`.
+    /// Whether the source has `new`, or whoever may stand in for it.
     pub on_source: bool,
     /// Overwrite even what is not a fast-forward.
     pub force: bool,

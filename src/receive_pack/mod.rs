@@ -23,6 +23,7 @@ pub struct Target {
     capabilities: Capabilities,
     advertisement: Advertisement,
     format: gix_hash::Kind,
+    announces_lengths: bool,
 }
 
 impl Target {
@@ -37,6 +38,7 @@ impl Target {
                     capabilities,
                     advertisement,
                     format,
+                    announces_lengths: false,
                 })
             }
             Err(err) => Err(link.explain(err).on(Side::Target)),
@@ -85,6 +87,16 @@ impl Target {
     /// The value of the capability `name`, fit to be shown.
     pub fn value_of(&self, name: &str) -> Option<String> {
         value_of(&self.capabilities, name)
+    }
+
+    /// From now on packs need a [length](Body::Sized): the target takes no others.
+    pub fn announce_lengths(&mut self) {
+        self.announces_lengths = true;
+    }
+
+    /// See [`Target::announce_lengths`].
+    pub fn announces_lengths(&self) -> bool {
+        self.announces_lengths
     }
 
     /// The link, for its counters.

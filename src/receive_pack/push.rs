@@ -53,6 +53,8 @@ pub enum Body<'a> {
     Whole(&'a [u8]),
     /// A pack that `send` writes as it comes, of any size.
     Stream(&'a mut dyn FnMut(&mut dyn Write) -> Result<()>),
+    /// A pack of so many bytes, sent with its length, but only once.
+    Sized(u64, &'a mut dyn Read),
 }
 
 impl Target {
@@ -77,13 +79,17 @@ impl Target {
         progress: &dyn Progress,
     ) -> Result<Report> {
         let header = self.header(request)?;
-        if matches!(body, Body::Stream(_)) {
+        if matches!(body, Body::Stream(_) | Body::Sized(..)) {
             self.settle_authentication()?;
+        }
+        if let Body::Sized(length, _) = &body {
+            self.link
+                .announce_length(length.saturating_add(header.len() as u64));
         }
         let cutter = self.link.cutter();
         let banded = self.offers("side-band-64k");
         let mode = match body {
-            Body::Stream(_) => WriteMode::Binary,
+            Body::Stream(_) | Body::Sized(..) => WriteMode::Binary,
             Body::Nothing | Body::Whole(_) => WriteMode::OneLfTerminatedLinePerWriteCall,
         };
         let request = self
@@ -209,6 +215,9 @@ fn send(writer: &mut dyn Write, header: &[u8], body: &mut Body<'_>) -> Result<()
         Body::Nothing => {}
         Body::Whole(pack) => writer.write_all(pack).map_err(|err| Error::from_io(err, doing))?,
         Body::Stream(send) => send(writer)?,
+        Body::Sized(_, pack) => io::copy(pack, writer)
+            .map(drop)
+            .map_err(|err| Error::from_io(err, doing))?,
     }
     writer.flush().map_err(|err| Error::from_io(err, doing))
 }

@@ -175,6 +175,13 @@ impl Progress for Terminal {
             self.draw(&mut state, ", done.\n");
         }
     }
+
+    fn remark(&self, text: &str) {
+        self.state.borrow_mut().finish_lines();
+        if self.verbosity.level > 0 && !HUSHED.load(Ordering::Relaxed) {
+            print(&format!("relay: {text}\n"));
+        }
+    }
 }
 
 impl Drop for Terminal {

@@ -31,6 +31,10 @@ impl Session {
                 uses_lfs: false,
             });
         }
+        let (local, wants) = match &self.local {
+            Some(local) => local.split(&plan.wants),
+            None => (None, plan.wants.clone()),
+        };
         let job = Job {
             push: PushRequest {
                 commands,
@@ -39,7 +43,8 @@ impl Session {
                 quiet: !policy.progress,
             },
             haves: self.haves(plan),
-            wants: plan.wants.clone(),
+            wants,
+            local,
             terms: policy.terms.clone(),
             progress: policy.progress,
         };

@@ -3,9 +3,14 @@
 pub mod ancestry;
 mod deliver;
 pub mod lfs;
+pub mod local;
+mod materialized;
 pub mod presence;
 pub mod relay;
 mod route;
+mod spool;
+mod terms;
 
-pub use deliver::{Ends, Job, Moved, Terms, Transfer, deliver};
+pub use deliver::{Ends, Job, Moved, Transfer, deliver};
 pub use route::{Mode, Route, Strategy, choose};
+pub use terms::Terms;

@@ -2,14 +2,12 @@
 
 use std::io::{self, BufRead, Read, Write};
 
-use gix_hash::Kind as Format;
-
-use super::Job;
+use super::{Job, spool};
 use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
 use crate::pump::{self, PackCheck, Summary};
 use crate::receive_pack::{Body, Target};
-use crate::upload_pack::{FetchRequest, PackStream, Source};
+use crate::upload_pack::{FetchRequest, Source};
 use crate::wire::pack::empty_pack;
 use crate::wire::report::Report;
 
@@ -73,10 +71,21 @@ fn attempt(
     if !response.shallow.is_empty() {
         return Err(shallow_source());
     }
-    let pack = response
+    let mut pack = response
         .pack
         .ok_or_else(|| Error::new(Kind::Peer, "sent no pack although asked for one").on(Side::Source))?;
-    send(pack, target, job, format, progress)
+    let limit = match target.announces_lengths() {
+        true => job.terms.stored_limit(),
+        false => job.terms.max_pack_bytes,
+    };
+    let sent = send(&mut pack, PackCheck::new(format, limit), target, job, progress);
+    sent.map_err(|err| {
+        if target.announces_lengths() {
+            job.terms.explain_limit(err)
+        } else {
+            err
+        }
+    })
 }
 
 /// The error for a source that lacks a part of its history.
@@ -91,21 +100,21 @@ pub fn shallow_source() -> Error {
 
 /// Pass the pack on. The target's request is opened only when the source has begun to send, because counting objects
 /// can take minutes and servers drop idle uploads.
-fn send(
-    mut pack: PackStream<'_>,
+///
+/// # Errors
+/// Those of [`pump::relay`] and [`Target::push`]; a target that wants the length beforehand can also fail for lack of
+/// room here.
+pub(super) fn send(
+    pack: &mut dyn BufRead,
+    check: PackCheck,
     target: &mut Target,
     job: &Job,
-    format: Format,
     progress: &dyn Progress,
 ) -> Result<Relayed> {
     let mut head = Vec::new();
     let reading = |err: io::Error| Error::from_io(err, "reading the pack").on(Side::Source);
-    (&mut pack)
-        .take(HELD_PACK)
-        .read_to_end(&mut head)
-        .map_err(reading)?;
+    pack.take(HELD_PACK).read_to_end(&mut head).map_err(reading)?;
     let whole = pack.fill_buf().map_err(reading)?.is_empty();
-    let check = PackCheck::new(format, job.terms.max_pack_bytes);
     let mut on_bytes = |bytes, objects| progress.pack_bytes(bytes, objects);
     if whole {
         let mut held = Vec::with_capacity(head.len());
@@ -115,6 +124,12 @@ fn send(
         return Ok((report, Some(summary)));
     }
     let mut stream = io::Cursor::new(head).chain(pack);
+    if target.announces_lengths() {
+        let (mut file, summary) = spool::spool(&mut stream, check, &mut on_bytes)?;
+        let body = Body::Sized(summary.bytes, &mut file);
+        let report = target.push(&job.push, body, progress)?;
+        return Ok((report, Some(summary)));
+    }
     let mut check = Some(check);
     let mut summary = None;
     let mut pump = |writer: &mut dyn Write| {

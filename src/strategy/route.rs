@@ -5,6 +5,7 @@ use std::fmt;
 
 use gix_hash::ObjectId;
 
+use crate::error::{Error, Kind, Result};
 use crate::plan::Action;
 
 /// Which routes may be taken.
@@ -53,6 +54,30 @@ pub struct Route {
     pub mode: Mode,
     /// Why, in one stable word.
     pub reason: &'static str,
+}
+
+impl Route {
+    /// The route that `strategy` leaves open, if objects have to move. `is_local` tells whether some of them are only in
+    /// the local repository.
+    ///
+    /// # Errors
+    /// `Unsupported` when none is open.
+    pub fn under(self, strategy: Strategy, is_local: bool) -> Result<Route> {
+        let materialized = |reason| Route {
+            mode: Mode::Materialized,
+            reason,
+        };
+        match strategy {
+            _ if self.mode == Mode::None => Ok(self),
+            Strategy::Relay if is_local => Err(Error::new(
+                Kind::Unsupported,
+                "local objects cannot be relayed: they have to be packed here",
+            )),
+            _ if is_local => Ok(materialized("local-objects")),
+            Strategy::Materialized => Ok(materialized("requested")),
+            Strategy::Auto | Strategy::Relay => Ok(self),
+        }
+    }
 }
 
 /// Choose by what becomes of the updates; `wants` are the objects to move, and `target_is_empty` tells whether the
@@ -117,6 +142,28 @@ mod tests {
         assert_eq!(
             route(&[FastForward, Delete], &[oid], false),
             (Mode::Incremental, "mixed-update")
+        );
+    }
+
+    #[test]
+    fn what_was_asked_for_counts_only_if_something_moves() {
+        let route = Route {
+            mode: Mode::Incremental,
+            reason: "fast-forward",
+        };
+        let nothing = Route {
+            mode: Mode::None,
+            reason: "only-deletes",
+        };
+        let under =
+            |route: Route, strategy, is_local| route.under(strategy, is_local).ok().map(|route| route.reason);
+        assert_eq!(under(route, Strategy::Auto, false), Some("fast-forward"));
+        assert_eq!(under(route, Strategy::Materialized, false), Some("requested"));
+        assert_eq!(under(route, Strategy::Auto, true), Some("local-objects"));
+        assert_eq!(under(route, Strategy::Relay, true), None);
+        assert_eq!(
+            under(nothing, Strategy::Materialized, false),
+            Some("only-deletes")
         );
     }
 }

@@ -40,6 +40,9 @@ pub trait Link: Transport + Send {
     /// goes without saying.
     fn end_conversation(&mut self) {}
 
+    /// The next request has so many bytes. Only where a request says its length beforehand does that make a difference.
+    fn announce_length(&mut self, _bytes: u64) {}
+
     /// Get ready to shake hands once more, whatever was under way.
     ///
     /// # Errors

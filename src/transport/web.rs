@@ -13,7 +13,7 @@ use gix_transport::client::{self, MessageKind, TransportWithoutIO, WriteMode};
 use gix_transport::{Protocol, Service};
 
 use super::http::{
-    AbortHandle, Headers, HttpBackend, Login, Options, PostBody, ResponseBody, Stats, ignored,
+    AbortHandle, Headers, HttpBackend, Length, Login, Options, PostBody, ResponseBody, Stats, ignored,
 };
 use super::{Budget, Cutter, Link, Traffic};
 use crate::error::{Result, Side};
@@ -22,11 +22,14 @@ use crate::url::HttpAddress;
 /// A link over http or https.
 pub struct WebLink {
     transport: http::Transport<Abandonable>,
+    /// What it takes to make another transport: gix's shakes hands only once.
+    http: Abandonable,
+    url: gix_url::Url,
+    version: Protocol,
     abort: AbortHandle,
-    abandoned: Arc<AtomicBool>,
     stats: Stats,
+    length: Length,
     notices: Vec<String>,
-    budget: Budget,
 }
 
 impl WebLink {
@@ -53,21 +56,21 @@ impl WebLink {
             ..Options::new(&address.settings)?
         })?
         .with_authenticate(Box::new(login));
-        let (abort, stats) = (backend.abort_handle(), backend.stats());
-        let abandoned = Arc::new(AtomicBool::new(false));
+        let (abort, stats, length) = (backend.abort_handle(), backend.stats(), backend.length());
         let http = Abandonable {
             backend,
-            abandoned: abandoned.clone(),
-            budget: budget.clone(),
-        };
-        let transport = http::Transport::new_http(http, address.url.clone(), version, false);
-        Ok(WebLink {
-            transport,
-            abort,
-            abandoned,
-            stats,
-            notices: notices(address, side),
+            abandoned: Arc::new(AtomicBool::new(false)),
             budget,
+        };
+        Ok(WebLink {
+            transport: http.transport(&address.url, version),
+            http,
+            url: address.url.clone(),
+            version,
+            abort,
+            stats,
+            length,
+            notices: notices(address, side),
         })
     }
 }
@@ -86,13 +89,19 @@ fn notices(address: &HttpAddress, side: Side) -> Vec<String> {
 
 impl Link for WebLink {
     fn abandon_response(&mut self) -> Result<()> {
-        self.abandoned.store(true, Ordering::SeqCst);
+        self.http.abandoned.store(true, Ordering::SeqCst);
         self.abort.abort();
         Ok(())
     }
 
     fn reopen(&mut self) -> Result<()> {
-        self.abandon_response()
+        self.abandon_response()?;
+        self.transport = self.http.transport(&self.url, self.version);
+        Ok(())
+    }
+
+    fn announce_length(&mut self, bytes: u64) {
+        self.length.announce(bytes);
     }
 
     fn cutter(&self) -> Cutter {
@@ -109,7 +118,7 @@ impl Link for WebLink {
     }
 
     fn budget(&self) -> &Budget {
-        &self.budget
+        &self.http.budget
     }
 
     fn notices(&self) -> &[String] {
@@ -154,6 +163,7 @@ impl Transport for WebLink {
 ///
 /// gix refuses a request while the previous response has bytes left, and keeps that response to itself. So the
 /// response itself has to end when it is abandoned.
+#[derive(Clone)]
 struct Abandonable {
     backend: HttpBackend,
     abandoned: Arc<AtomicBool>,
@@ -169,6 +179,11 @@ struct Body {
 }
 
 impl Abandonable {
+    /// A transport that has not shaken hands yet.
+    fn transport(&self, url: &gix_url::Url, version: Protocol) -> http::Transport<Abandonable> {
+        http::Transport::new_http(self.clone(), url.clone(), version, false)
+    }
+
     fn body(&self, inner: ResponseBody) -> Body {
         Body {
             inner,

@@ -76,6 +76,11 @@ fn try_take(path: &Path) -> Result<Option<Lock>> {
     }))
 }
 
+/// Whether somebody holds the lock at `path`; looks only.
+pub(super) fn is_held(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 fn busy(path: &Path, wait: Duration) -> Error {
     let message = format!(
         "another relay push (process {}) is still at work in this repository after {} s",
@@ -110,6 +115,7 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("lock");
         let first = Lock::take(&path, Duration::ZERO).unwrap();
+        assert!(is_held(&path));
         let err = Lock::take(&path, Duration::from_millis(60)).unwrap_err();
         assert_eq!(err.kind(), Kind::Timeout);
         assert!(
@@ -132,6 +138,7 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("lock");
         fs::write(&path, "99999999 and more\n").unwrap();
+        assert!(!is_held(&path));
         let lock = Lock::take(&path, Duration::ZERO).unwrap();
         assert_eq!(holder(&path), std::process::id().to_string());
         drop(lock);

@@ -78,6 +78,11 @@ pub fn is_in_use(common: &Path) -> bool {
     Paths::new(common).lock.exists()
 }
 
+/// Whether a run that is still alive has locked the repository whose shared directory is `common`.
+pub fn is_locked(common: &Path) -> bool {
+    lock::is_held(&Paths::new(common).lock)
+}
+
 /// The content of a `shallow` file: one commit id a line (gitrepository-layout(5)).
 fn shallow_content(commits: &[ObjectId]) -> Vec<u8> {
     commits

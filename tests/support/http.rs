@@ -37,6 +37,8 @@ pub struct Options {
     pub eager: bool,
     /// Serve fetches only.
     pub read_only: bool,
+    /// Answer 411 to requests that do not say their length beforehand, as some hosts and filters before them do.
+    pub wants_length: bool,
 }
 
 /// A fixed answer, instead of the backend's.
@@ -255,6 +257,12 @@ impl Shared {
 
     fn fixed(&self, head: &Head) -> Option<Answer> {
         let (method, path) = head.request();
+        if self.options.wants_length && method == "POST" && head.get("content-length").is_none() {
+            return Some(Answer {
+                early: true,
+                ..Answer::new("", 411)
+            });
+        }
         let line = format!("{method} {path}");
         if let Some(answer) = self.options.answers.iter().find(|a| line.starts_with(a.to)) {
             return Some(answer.clone());

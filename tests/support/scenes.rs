@@ -81,3 +81,12 @@ pub fn grow(repo: &Repo, branch: &str, count: usize) -> String {
     import.into_repo(repo);
     repo.id(&name)
 }
+
+/// As [`grow`], with commits that nobody else makes.
+pub fn own_work(repo: &Repo, branch: &str, count: usize) -> String {
+    let name = format!("refs/heads/{branch}");
+    let mut import = Import::since(1_690_000_000);
+    import.line_of(&name, Some(&format!("{name}^0")), "own-work", count);
+    import.into_repo(repo);
+    repo.id(&name)
+}

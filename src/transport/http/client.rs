@@ -47,7 +47,8 @@ pub(super) struct Prepared {
 enum Payload<'a> {
     None,
     Bytes(&'a [u8]),
-    Stream(&'a mut BodySource),
+    /// With its length, if that is known.
+    Stream(&'a mut BodySource, Option<u64>),
 }
 
 /// Everything that outlives a request.
@@ -155,7 +156,8 @@ impl Client {
             pipe: pipe.clone(),
             link: self.link.clone(),
         };
-        let response = self.once(request, Payload::Stream(&mut source), credentials.as_ref())?;
+        let payload = Payload::Stream(&mut source, self.link.take_length());
+        let response = self.once(request, payload, credentials.as_ref())?;
         if response.status() == 401 && credentials.is_some() {
             lock(&self.auth).refused(&request.base);
         }
@@ -218,7 +220,7 @@ impl Client {
             Err(err)
                 if stale
                     && status::hung_up(&err)
-                    && !matches!(payload, Payload::Stream(_))
+                    && !matches!(payload, Payload::Stream(..))
                     && !self.link.aborted() =>
             {
                 self.run(request, &mut payload, credentials)
@@ -251,7 +253,13 @@ impl Client {
         self.link.begin_request(!matches!(payload, Payload::None));
         let response = match payload {
             Payload::None => agent.run(builder.body(())?),
-            Payload::Stream(source) => agent.run(builder.body(SendBody::from_reader(*source))?),
+            Payload::Stream(source, length) => {
+                // Without the header, ureq sends chunks.
+                if let Some(length) = length {
+                    builder = builder.header(header::CONTENT_LENGTH, *length);
+                }
+                agent.run(builder.body(SendBody::from_reader(*source))?)
+            }
             Payload::Bytes(bytes) if bytes.len() > GZIP_OVER && is_fetch(request) => {
                 let bytes = gzip(bytes)?;
                 agent.run(

@@ -26,6 +26,7 @@ pub(super) struct Link {
     connects: AtomicU64,
     socket: Mutex<Weak<TcpStream>>,
     pipe: Mutex<Weak<Pipe>>,
+    length: Mutex<Option<u64>>,
     pub(super) stats: Stats,
 }
 
@@ -102,6 +103,11 @@ impl Link {
         *lock(&self.pipe) = Arc::downgrade(pipe);
     }
 
+    /// The length of the next upload, if it was announced.
+    pub(super) fn take_length(&self) -> Option<u64> {
+        lock(&self.length).take()
+    }
+
     /// Whether the socket has bytes for us, or has ended: a read would not wait.
     pub(super) fn readable(&self) -> bool {
         let socket = lock(&self.socket).upgrade();
@@ -149,6 +155,17 @@ impl AbortHandle {
     /// Close the connection without ending the request body; whoever reads or writes on it gets an error.
     pub fn abort(&self) {
         self.0.abort();
+    }
+}
+
+/// Says how long the next upload of a backend is, so that it need not be sent in chunks.
+#[derive(Debug, Clone)]
+pub struct Length(pub(super) Arc<Link>);
+
+impl Length {
+    /// The next streamed request body has `bytes` bytes. If it turns out shorter, its connection is cut.
+    pub fn announce(&self, bytes: u64) {
+        *lock(&self.0.length) = Some(bytes);
     }
 }
 

@@ -41,7 +41,7 @@ use ureq::http::Method;
 use ureq::http::header::{self, HeaderName, HeaderValue};
 
 pub use self::auth::{Authenticate, Credentials};
-pub use self::link::{AbortHandle, Stats};
+pub use self::link::{AbortHandle, Length, Stats};
 pub use self::login::{Login, token_variable};
 pub use self::options::{Options, Secret, Secrets, ignored};
 pub use self::response::{Headers, ResponseBody};
@@ -57,7 +57,7 @@ use crate::error::Result;
 ///
 /// Its errors hold a [`crate::error::Error`], which [`Error::from_io`](crate::error::Error::from_io) and
 /// [`Error::from_transport`](crate::error::Error::from_transport) find again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct HttpBackend {
     client: Arc<Client>,
     redirected: Option<String>,
@@ -82,6 +82,11 @@ impl HttpBackend {
     /// A handle to cut the exchange under way; take it before gix gets the backend.
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle(self.client.link.clone())
+    }
+
+    /// A handle to announce the length of an upload; take it before gix gets the backend.
+    pub fn length(&self) -> Length {
+        Length(self.client.link.clone())
     }
 
     /// The counters of this backend; take them before gix gets it.
