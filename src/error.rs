@@ -130,6 +130,13 @@ impl Error {
         self
     }
 
+    /// Append `note` to the message.
+    #[must_use]
+    pub fn with_note(mut self, note: &str) -> Self {
+        self.message.push_str(note);
+        self
+    }
+
     /// What sort of failure this is.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -12,6 +12,10 @@ pub trait Progress {
     fn pack_sent(&self) {}
     /// The run goes on in another way than planned; why, in a line.
     fn remark(&self, _text: &str) {}
+    /// Something that did not stop the run, and that whoever reads its words should know.
+    fn warning(&self, _text: &str) {}
+    /// Something for those who want to know everything (`-v`).
+    fn note(&self, _text: &str) {}
 }
 
 /// Tells nobody.

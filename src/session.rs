@@ -1,6 +1,8 @@
 //! One run: connect both sides, judge the updates, choose a route, carry it out, say what became of each ref.
 
+mod aftermath;
 mod connect;
+mod counting;
 mod execute;
 
 use std::collections::HashSet;
@@ -18,6 +20,7 @@ use crate::strategy::ancestry::{self, KnownParents};
 use crate::strategy::local::LocalWork;
 use crate::strategy::{Mode, Moved, Route, Terms, choose, presence};
 use crate::upload_pack::Source;
+use crate::url::RetryPolicy;
 use crate::wire::ref_name::RefName;
 use crate::wire::report::RefOption;
 pub use connect::{
@@ -47,6 +50,8 @@ pub struct Policy {
     pub progress: bool,
     /// How the objects may travel.
     pub terms: Terms,
+    /// How often to ask a target whose answer was lost.
+    pub retry: RetryPolicy,
 }
 
 /// What a run is going to do, before it does anything.
@@ -104,7 +109,16 @@ pub enum RefStatus {
     Rejected(Rejection),
     /// Refused by the target, in its words.
     Refused(String),
+    /// Refused by the target, in its words, because somebody else has written the ref in the meantime.
+    Moved(String),
+    /// Sent, but the target's answer was lost, and the ref does not have its new value.
+    Unanswered,
 }
+
+/// Why a ref that somebody else has written was left alone.
+pub const REF_MOVED: &str = "remote ref moved";
+/// What is known about a ref whose update was not answered.
+pub const UNANSWERED: &str = "no answer, and the ref has not changed so far";
 
 impl Session {
     /// Both ends, once it is clear that they fit together.
@@ -153,6 +167,16 @@ impl Session {
                 .hint("complete it first: git fetch --unshallow"));
         }
         Ok(())
+    }
+
+    /// What had to be tried again since this was last asked.
+    pub fn take_notes(&self) -> Vec<String> {
+        let told =
+            |side: Side, notes: Vec<String>| notes.into_iter().map(move |note| format!("{side}: {note}"));
+        let source = told(Side::Source, self.source.link().take_notes());
+        source
+            .chain(told(Side::Target, self.target.link().take_notes()))
+            .collect()
     }
 
     /// Carry out `updates`. `known` are commits whose parents need not be asked for.

@@ -20,7 +20,6 @@
 //! ```
 
 mod ends;
-mod moved;
 mod pair;
 mod probe;
 mod push;

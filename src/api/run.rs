@@ -173,6 +173,8 @@ pub struct SourceStats {
     pub bytes_sent: u64,
     /// Bytes received.
     pub bytes_received: u64,
+    /// How often a request or connection was tried again.
+    pub retries: u64,
     /// Objects that were asked for.
     pub wants: u64,
     /// Objects that the target was said to have.
@@ -188,6 +190,8 @@ pub struct TargetStats {
     pub bytes_sent: u64,
     /// Bytes received.
     pub bytes_received: u64,
+    /// How often a request or connection was tried again.
+    pub retries: u64,
     /// Ref updates that were sent.
     pub commands: u64,
 }

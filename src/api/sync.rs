@@ -9,7 +9,6 @@ use std::time::Instant;
 pub(crate) use execute::execute;
 
 use super::ends::Ends;
-use super::moved;
 use super::request::{BootstrapRequest, FetchRequest, Options, Protocol, SyncRequest};
 use super::run::{Operation, Run, TargetStats};
 use crate::error::{Error, Kind, Result, Side};
@@ -18,10 +17,10 @@ use crate::plan::selection::excluded_namespaces;
 use crate::plan::{Choice, Overwrite, Selection, select};
 use crate::progress::Progress;
 use crate::session::{Policy, Session};
+use crate::strategy::Route;
 use crate::strategy::ancestry::KnownParents;
-use crate::strategy::{Route, Terms};
 use crate::upload_pack::Source;
-use crate::url::Family;
+use crate::url::{Family, RetryPolicy};
 use crate::wire::object::{Commit, ObjectKind};
 
 /// Bring the target's refs in step with the source's. If one ref is blocked, none is pushed, unless
@@ -120,13 +119,15 @@ impl<'a> Job<'a> {
             run.hints.extend(session.notices());
             let result = self.with_session(run, &mut session, &config, progress);
             note_traffic(run, &session);
+            session.take_notes().iter().for_each(|note| progress.note(note));
             result.map(|()| session.target.advertisement().refs.is_empty())
         })();
-        if let Ok(was_empty) = result {
-            moved::look_again(run, &place);
-            if was_empty && !made.is_new() && !self.dry_run {
-                entries::hint_at_head(run, &place);
-            }
+        if let Ok(was_empty) = result
+            && was_empty
+            && !made.is_new()
+            && !self.dry_run
+        {
+            entries::hint_at_head(run, &place);
         }
         if made.is_stand_in() {
             run.target_stats = TargetStats::default();
@@ -153,29 +154,29 @@ impl<'a> Job<'a> {
         if self.options.atomic && !session.target.offers("atomic") {
             return Err(Error::new(Kind::Unsupported, "does not support --atomic push").on(Side::Target));
         }
-        let terms = self.options.terms.clone().with_config(config)?;
-        self.plan_and_go(run, session, (&choice, terms), progress)
+        let policy = Policy {
+            atomic: self.options.atomic,
+            dry_run: false,
+            push_options: Vec::new(),
+            progress: self.options.progress,
+            terms: self.options.terms.clone().with_config(config)?,
+            retry: RetryPolicy::new(config)?,
+        };
+        self.plan_and_go(run, session, (&choice, &policy), progress)
     }
 
     fn plan_and_go(
         &self,
         run: &mut Run,
         session: &mut Session,
-        (choice, terms): (&Choice, Terms),
+        (choice, policy): (&Choice, &Policy),
         progress: &dyn Progress,
     ) -> Result<()> {
         let obstacles = choice.obstacles(session.target.advertisement());
         let mut updates = choice.updates(session.target.advertisement(), self.overwrite);
         let known = look_at_odd_refs(session, &mut updates)?;
         updates.retain(|update| !obstacles.contains_key(&update.target));
-        let policy = Policy {
-            atomic: self.options.atomic,
-            dry_run: false,
-            push_options: Vec::new(),
-            progress: self.options.progress,
-            terms,
-        };
-        let plan = session.plan(updates, &policy, &known)?;
+        let plan = session.plan(updates, policy, &known)?;
         run.route = Some(plan.route);
         run.refs = entries::planned(choice, &obstacles, &plan);
         if plan.route.reason == "up-to-date" && entries::any_blocked(run) {
@@ -185,13 +186,13 @@ impl<'a> Job<'a> {
             });
         }
         match self.operation {
-            Operation::Fetch => count::fetch(run, session, &plan, &policy, progress),
+            Operation::Fetch => count::fetch(run, session, &plan, policy, progress),
             _ if self.dry_run => Ok(()),
             _ if entries::any_blocked(run) && !self.best_effort => {
                 entries::mark_refused(run);
                 Ok(())
             }
-            _ => execute(run, session, &plan, &policy, (self.best_effort, progress)).map(drop),
+            _ => execute(run, session, &plan, policy, (self.best_effort, progress)).map(drop),
         }
     }
 }
@@ -237,6 +238,7 @@ pub(super) fn note_source(run: &mut Run, source: &Source) {
     run.source_stats.requests = traffic.requests;
     run.source_stats.bytes_sent = traffic.bytes_sent;
     run.source_stats.bytes_received = traffic.bytes_received;
+    run.source_stats.retries = traffic.retries;
 }
 
 pub(crate) fn note_traffic(run: &mut Run, session: &Session) {
@@ -245,6 +247,7 @@ pub(crate) fn note_traffic(run: &mut Run, session: &Session) {
     run.target_stats.requests = traffic.requests;
     run.target_stats.bytes_sent = traffic.bytes_sent;
     run.target_stats.bytes_received = traffic.bytes_received;
+    run.target_stats.retries = traffic.retries;
 }
 
 /// Branches are commits. What other refs name has to be looked at before fast-forwards can be judged.

@@ -53,7 +53,7 @@ impl Output {
             return Box::new(Silent);
         }
         Box::new(Terminal::new(Verbosity {
-            level: 1,
+            level: if self.args.verbose { 2 } else { 1 },
             progress: self.wants_progress(),
         }))
     }
@@ -191,18 +191,20 @@ fn moved(run: &Run) -> Option<String> {
 fn say_stats(run: &Run) {
     let (source, target) = (&run.source_stats, &run.target_stats);
     say(&format!(
-        "source: {} requests, {} sent, {} received, {} wants, {} haves",
+        "source: {} requests, {} sent, {} received, {} retries, {} wants, {} haves",
         source.requests,
         bytes(source.bytes_sent),
         bytes(source.bytes_received),
+        source.retries,
         source.wants,
         source.haves
     ));
     say(&format!(
-        "target: {} requests, {} sent, {} received, {} commands",
+        "target: {} requests, {} sent, {} received, {} retries, {} commands",
         target.requests,
         bytes(target.bytes_sent),
         bytes(target.bytes_received),
+        target.retries,
         target.commands
     ));
 }

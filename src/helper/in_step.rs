@@ -12,11 +12,12 @@ use crate::error::{Error, Kind, Result, printable};
 use crate::git::Config;
 use crate::plan::Update;
 use crate::plan::selection::{excluded_namespaces, is_excluded};
+use crate::progress::Progress;
 use crate::report::{Terminal, Verbosity};
-use crate::session::{self, Connected, Outcome, Policy, RefStatus, Session};
+use crate::session::{self, Connected, Outcome, Policy, REF_MOVED, RefStatus, Session, UNANSWERED};
 use crate::strategy::Terms;
 use crate::strategy::ancestry::KnownParents;
-use crate::url::RelayUrl;
+use crate::url::{RelayUrl, RetryPolicy};
 use crate::wire::ref_name::RefName;
 use crate::wire::refs::{Advertisement, RemoteRef};
 
@@ -52,9 +53,12 @@ pub(super) fn bring(remote: &str, url: &RelayUrl, config: &Config, verbosity: Ve
     let policy = Policy {
         progress: verbosity.progress,
         terms: Terms::default().with_config(config)?,
+        retry: RetryPolicy::new(config)?,
         ..Policy::default()
     };
-    let outcome = session.run(updates, &policy, &KnownParents::new(), &terminal)?;
+    let result = session.run(updates, &policy, &KnownParents::new(), &terminal);
+    session.take_notes().iter().for_each(|note| terminal.note(note));
+    let outcome = result?;
     terminal.summary(&outcome);
     judge(&outcome, &terminal)
 }
@@ -66,6 +70,8 @@ fn judge(outcome: &Outcome, terminal: &Terminal) -> Result<()> {
             RefStatus::UpToDate | RefStatus::Done { .. } => continue,
             RefStatus::Rejected(why) => why.as_str(),
             RefStatus::Refused(words) => words,
+            RefStatus::Moved(_) => REF_MOVED,
+            RefStatus::Unanswered => UNANSWERED,
         };
         left += 1;
         terminal.warning(&format!("target: {}: {why}", printable(&entry.target)));

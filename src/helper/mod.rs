@@ -23,6 +23,7 @@ use bstr::BString;
 
 use crate::error::{Error, Kind, Result};
 use crate::git::Git;
+use crate::progress::Progress;
 use crate::report::{Terminal, Verbosity};
 use crate::url::{Family, RelayUrl};
 use command::{Command, HelperOption, PushSpec};
@@ -291,6 +292,9 @@ impl Helper {
         let terminal = Terminal::new(self.verbosity);
         for notice in prepared.session.notices() {
             terminal.notice(&notice);
+        }
+        for note in prepared.session.take_notes() {
+            terminal.note(&note);
         }
         let mut answer = Vec::new();
         if self.name_format {

@@ -15,7 +15,8 @@ use crate::git::Git;
 use crate::git::objects::Named;
 use crate::plan::{Rejection, Update};
 use crate::report::{LFS_WARNING, Terminal, Verbosity};
-use crate::session::{Outcome, Policy, RefOutcome, RefStatus};
+use crate::session::{Outcome, Policy, REF_MOVED, RefOutcome, RefStatus, UNANSWERED};
+use crate::url::RetryPolicy;
 use crate::wire::refs::{RemoteRef, parse_oid};
 use crate::wire::report::RefOption;
 
@@ -52,6 +53,7 @@ pub(super) fn run(
     let policy = Policy {
         progress: verbosity.progress,
         terms: options.policy.terms.clone().with_config(git.config()?)?,
+        retry: RetryPolicy::new(git.config()?)?,
         ..options.policy
     };
     let (plan, outcome) = carry_out(prepared, (specs, updates), &policy, &terminal, report)?;
@@ -193,6 +195,8 @@ fn status_lines(outcome: &RefOutcome, update: &Update) -> Vec<u8> {
         RefStatus::UpToDate => error("up to date"),
         RefStatus::Rejected(why) => error(why.as_str()),
         RefStatus::Refused(words) => error(words),
+        RefStatus::Moved(_) => error(REF_MOVED),
+        RefStatus::Unanswered => error(UNANSWERED),
         RefStatus::Done { old, new, options } => {
             let mut lines = [b"ok ", outcome.target.as_bytes(), b"\n"].concat();
             if new.is_some() {

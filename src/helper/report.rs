@@ -47,7 +47,9 @@ impl Report {
     pub(super) fn write(&mut self, git: &Git, err: Option<&Error>) {
         let Some(path) = self.path(git) else { return };
         self.run.elapsed = self.started.elapsed();
-        self.run.error = err.map(Error::duplicate);
+        if let Some(err) = err {
+            self.run.error = Some(err.duplicate());
+        }
         let text = format!("{}\n", json::render(&self.run, true, None));
         if let Err(err) = std::fs::write(&path, text) {
             say(&format!("warning: cannot write {}: {err}", path.display()));
@@ -93,5 +95,6 @@ pub(super) fn carry_out(
         .collect();
     let result = api::execute(report, session, &plan, policy, (false, progress));
     api::note_traffic(report, session);
+    session.take_notes().iter().for_each(|note| progress.note(note));
     result.map(|outcome| (plan, outcome))
 }

@@ -24,6 +24,8 @@ pub struct Target {
     advertisement: Advertisement,
     format: gix_hash::Kind,
     announces_lengths: bool,
+    /// A push was sent in full and its report has not come.
+    owes_an_answer: bool,
 }
 
 impl Target {
@@ -39,6 +41,7 @@ impl Target {
                     advertisement,
                     format,
                     announces_lengths: false,
+                    owes_an_answer: false,
                 })
             }
             Err(err) => Err(link.explain(err).on(Side::Target)),
@@ -56,6 +59,23 @@ impl Target {
         self.capabilities = capabilities;
         self.advertisement = advertisement;
         Ok(())
+    }
+
+    /// The refs as they are now. What was known before stays.
+    ///
+    /// # Errors
+    /// Those of [`Target::connect`].
+    pub fn look_again(&mut self) -> Result<Advertisement> {
+        self.link.reopen().map_err(|err| err.on(Side::Target))?;
+        match handshake(&mut *self.link) {
+            Ok((_, advertisement)) => Ok(advertisement),
+            Err(err) => Err(self.link.explain(err).on(Side::Target)),
+        }
+    }
+
+    /// Whether the last push may have been carried out although it ended in an error.
+    pub fn owes_an_answer(&self) -> bool {
+        self.owes_an_answer
     }
 
     /// The target's refs.

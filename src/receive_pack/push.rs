@@ -78,6 +78,7 @@ impl Target {
         mut body: Body<'_>,
         progress: &dyn Progress,
     ) -> Result<Report> {
+        self.owes_an_answer = false;
         let header = self.header(request)?;
         if matches!(body, Body::Stream(_) | Body::Sized(..)) {
             self.settle_authentication()?;
@@ -103,7 +104,9 @@ impl Target {
         }
         drop(writer);
         progress.pack_sent();
-        match (sent, read_report(reader, banded, progress)) {
+        let answer = read_report(reader, banded, progress);
+        self.owes_an_answer = sent.is_ok() && answer.as_ref().err().is_some_and(may_be_done);
+        match (sent, answer) {
             (Ok(()), report) => report,
             // The source's fault is the cause; the target only saw the request break off.
             (Err(err), _) if err.side() == Some(Side::Source) => Err(err),
@@ -185,6 +188,20 @@ impl Target {
             }
         }
         Ok(features.join(" "))
+    }
+}
+
+/// Whether a push may have been carried out although its answer is `err`: not if a server refused the request itself.
+fn may_be_done(err: &Error) -> bool {
+    match err.kind() {
+        Kind::Network | Kind::Timeout | Kind::Peer | Kind::Corrupt | Kind::Internal => true,
+        Kind::Limit
+        | Kind::Auth
+        | Kind::Unsupported
+        | Kind::Policy
+        | Kind::Moved
+        | Kind::Usage
+        | Kind::Config => false,
     }
 }
 

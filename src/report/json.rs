@@ -82,6 +82,7 @@ struct SourceOut {
     requests: u64,
     bytes_sent: u64,
     bytes_received: u64,
+    retries: u64,
     wants: u64,
     haves: u64,
 }
@@ -91,6 +92,7 @@ struct TargetOut {
     requests: u64,
     bytes_sent: u64,
     bytes_received: u64,
+    retries: u64,
     commands: u64,
 }
 
@@ -197,6 +199,7 @@ impl From<SourceStats> for SourceOut {
             requests: stats.requests,
             bytes_sent: stats.bytes_sent,
             bytes_received: stats.bytes_received,
+            retries: stats.retries,
             wants: stats.wants,
             haves: stats.haves,
         }
@@ -209,6 +212,7 @@ impl From<TargetStats> for TargetOut {
             requests: stats.requests,
             bytes_sent: stats.bytes_sent,
             bytes_received: stats.bytes_received,
+            retries: stats.retries,
             commands: stats.commands,
         }
     }

@@ -168,6 +168,18 @@ impl Progress for Terminal {
         }
     }
 
+    fn warning(&self, text: &str) {
+        self.state.borrow_mut().finish_lines();
+        self.notice(text);
+    }
+
+    fn note(&self, text: &str) {
+        self.state.borrow_mut().finish_lines();
+        if self.verbosity.level > 1 {
+            print(&format!("relay: {text}\n"));
+        }
+    }
+
     fn pack_sent(&self) {
         let mut state = self.state.borrow_mut();
         let shown = self.verbosity.progress && state.passed.0 > 0 && !HUSHED.load(Ordering::Relaxed);

@@ -6,12 +6,15 @@ use std::time::Instant;
 use bstr::BStr;
 use gix_hash::ObjectId;
 
+use super::aftermath::{self, Seen};
+use super::counting::Counting;
 use super::{Outcome, Plan, Policy, RefOutcome, RefStatus, Session, changes, planned};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::{Action, Update};
 use crate::progress::Progress;
 use crate::receive_pack::{Command, PushRequest};
 use crate::strategy::{self, Ends, Job, Mode, lfs};
+use crate::url::RetryPolicy;
 use crate::wire::report::{RefReport, Report};
 
 impl Session {
@@ -52,17 +55,54 @@ impl Session {
             source: &mut self.source,
             target: &mut self.target,
         };
-        let transfer = strategy::deliver(ends, &job, plan.route, progress)?;
-        let refs = outcomes(&plan.updates, &plan.actions, &transfer.report);
+        let counting = Counting::new(progress);
+        let result = strategy::deliver(ends, &job, plan.route, &counting);
+        let (refs, route, moved) = match result {
+            Ok(transfer) => {
+                let mut refs = outcomes(&plan.updates, &plan.actions, &transfer.report);
+                aftermath::of_refusals(&mut self.target, &plan.updates, &mut refs);
+                (refs, transfer.route, transfer.moved)
+            }
+            Err(err) if self.target.owes_an_answer() => {
+                let refs = self.find_out(plan, (&job, policy.retry), err, progress)?;
+                (refs, plan.route, counting.moved())
+            }
+            Err(err) => return Err(err),
+        };
         let elapsed = started.elapsed();
-        let uses_lfs = transfer.moved.is_some() && self.uses_lfs(&plan.updates, &refs, plan.route.mode);
+        let uses_lfs = moved.is_some() && self.uses_lfs(&plan.updates, &refs, plan.route.mode);
         Ok(Outcome {
             refs,
-            route: transfer.route,
-            moved: transfer.moved,
+            route,
+            moved,
             elapsed,
             uses_lfs,
         })
+    }
+
+    /// The answer to `job` was lost by `err`: ask the target's refs instead.
+    fn find_out(
+        &mut self,
+        plan: &Plan,
+        (job, retry): (&Job, RetryPolicy),
+        err: Error,
+        progress: &dyn Progress,
+    ) -> Result<Vec<RefOutcome>> {
+        let why = err.message().to_owned();
+        let seen = aftermath::of_lost_answer(&mut self.target, &job.push.commands, err, retry)?;
+        progress.warning(&format!(
+            "the target's answer was lost ({why}); its refs show what has arrived"
+        ));
+        let outcome = |(update, action): (&Update, &Action)| {
+            let mut outcome = planned(update, action);
+            match seen.get(&update.target).filter(|_| changes(action)) {
+                Some(Seen::New) | None => {}
+                Some(Seen::Old) => outcome.status = RefStatus::Unanswered,
+                Some(Seen::Other) => outcome.status = RefStatus::Moved(why.clone()),
+            }
+            outcome
+        };
+        Ok(plan.updates.iter().zip(&plan.actions).map(outcome).collect())
     }
 
     /// Look at one of the pushed tips, HEAD's if it is among them.

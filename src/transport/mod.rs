@@ -12,6 +12,7 @@ pub mod http;
 mod local;
 mod patience;
 mod pipe;
+mod retry;
 pub mod sideband;
 mod ssh;
 mod stateless;
@@ -24,8 +25,9 @@ use gix_transport::{Protocol, Service};
 
 pub use self::budget::Budget;
 use crate::error::{Error, Result};
-use crate::url::Address;
+use crate::url::{Address, RetryPolicy};
 use pipe::{Opener, PipeLink};
+use retry::Retries;
 use web::WebLink;
 
 /// A connection to one service of one peer.
@@ -54,6 +56,11 @@ pub trait Link: Transport + Send {
 
     /// What went over this link so far.
     fn traffic(&self) -> Traffic;
+
+    /// What had to be tried again since this was last asked, in words.
+    fn take_notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// What the peer may say while its refs are read; to be lifted once they have been.
     fn budget(&self) -> &Budget;
@@ -95,6 +102,8 @@ pub struct Traffic {
     pub bytes_sent: u64,
     /// Bytes received, counted alike.
     pub bytes_received: u64,
+    /// How often something was tried again.
+    pub retries: u64,
 }
 
 /// Open a link to the `upload-pack` of the repository at `address`, asking for protocol `version` (V1 is what gix calls
@@ -116,11 +125,25 @@ pub fn open_receive_pack(address: &Address) -> Result<Box<dyn Link>> {
     open(address, Service::ReceivePack, Protocol::V1)
 }
 
+/// Where the talk with the peer of `service` is logged.
+fn log_target(service: Service) -> &'static str {
+    match service {
+        Service::UploadPack => "relay::source",
+        Service::ReceivePack => "relay::target",
+    }
+}
+
 fn open(address: &Address, service: Service, protocol: Protocol) -> Result<Box<dyn Link>> {
     // gix calls the plain protocol V1; git speaks version 0 when no version is asked for.
     let version = if protocol == Protocol::V2 { 2 } else { 0 };
     let shown = address.to_string();
     let budget = Budget::new(address.max_ref_list());
+    let retry = match address {
+        Address::Daemon(address) => address.reach.retry,
+        // Ssh and local programs may talk to the user, or fail for good.
+        _ => RetryPolicy::none(),
+    };
+    let retries = Retries::new(retry, log_target(service));
     let opener: Opener = match address.clone() {
         Address::Http(address) => return Ok(Box::new(WebLink::new(&address, service, protocol, budget)?)),
         Address::Local(address) => Box::new(move || local::open(&address, service, version)),
@@ -129,6 +152,9 @@ fn open(address: &Address, service: Service, protocol: Protocol) -> Result<Box<d
         Address::Helper(address) => Box::new(move || foreign::open(&address, service, version)),
     };
     Ok(Box::new(PipeLink::open(
-        opener, shown, service, protocol, budget,
+        opener,
+        shown,
+        (service, protocol),
+        (budget, retries),
     )?))
 }

@@ -19,6 +19,7 @@ use gix_transport::{Protocol, Service};
 
 use super::child::Process;
 use super::failure;
+use super::retry::Retries;
 use super::{Budget, Cutter, Link, Traffic};
 use crate::error::{Error, Kind, Result};
 
@@ -48,6 +49,7 @@ pub(super) struct PipeLink {
     shown: BString,
     service: Service,
     version: Protocol,
+    retries: Retries,
     counts: Arc<Counts>,
     input: SharedInput,
     running: Option<Running>,
@@ -73,17 +75,17 @@ struct Running {
 }
 
 impl PipeLink {
-    /// Open the pipe to `service` with `open`, which asks for protocol `version`. `shown` is the URL for messages,
-    /// `budget` is what the service may say while its refs are read.
+    /// Open the pipe to `service` with `open`, which asks for protocol `version`, and again when it fails to connect,
+    /// by the rules of `retries`. `shown` is the URL for messages, `budget` is what the service may say while its refs
+    /// are read.
     ///
     /// # Errors
     /// Those of `open`.
     pub(super) fn open(
         open: Opener,
         shown: impl Into<BString>,
-        service: Service,
-        version: Protocol,
-        budget: Budget,
+        (service, version): (Service, Protocol),
+        (budget, retries): (Budget, Retries),
     ) -> Result<PipeLink> {
         let counts = Arc::new(Counts::default());
         let input = SharedInput {
@@ -95,6 +97,7 @@ impl PipeLink {
             shown: shown.into(),
             service,
             version,
+            retries,
             counts,
             input,
             running: None,
@@ -106,7 +109,7 @@ impl PipeLink {
     }
 
     fn start(&mut self) -> Result<()> {
-        let Pipe { input, output, child } = (self.open)()?;
+        let Pipe { input, output, child } = self.retries.connect(&self.open)?;
         self.input.replace(Some(input));
         let output = CountedOutput {
             pipe: output,
@@ -193,7 +196,12 @@ impl Link for PipeLink {
             requests: self.counts.requests.load(Ordering::Relaxed),
             bytes_sent: self.counts.bytes_sent.load(Ordering::Relaxed),
             bytes_received: self.counts.bytes_received.load(Ordering::Relaxed),
+            retries: self.retries.count(),
         }
+    }
+
+    fn take_notes(&self) -> Vec<String> {
+        self.retries.take_notes()
     }
 
     fn budget(&self) -> &Budget {
@@ -304,7 +312,8 @@ mod tests {
         let address = LocalAddress::from(path.to_owned());
         let open =
             move || super::super::local::open(&address, service, if version == Protocol::V2 { 2 } else { 0 });
-        PipeLink::open(Box::new(open), "here", service, version, Budget::new(0)).unwrap()
+        let bounds = (Budget::new(0), Retries::default());
+        PipeLink::open(Box::new(open), "here", (service, version), bounds).unwrap()
     }
 
     /// Over ssh the user would see `fatal: the remote end hung up unexpectedly` after each push of nothing.

@@ -15,7 +15,8 @@ use gix_transport::{Protocol, Service};
 use super::http::{
     AbortHandle, Headers, HttpBackend, Length, Login, Options, PostBody, ResponseBody, Stats, ignored,
 };
-use super::{Budget, Cutter, Link, Traffic};
+use super::retry::Retries;
+use super::{Budget, Cutter, Link, Traffic, log_target};
 use crate::error::{Result, Side};
 use crate::url::HttpAddress;
 
@@ -29,6 +30,7 @@ pub struct WebLink {
     abort: AbortHandle,
     stats: Stats,
     length: Length,
+    retries: Retries,
     notices: Vec<String>,
 }
 
@@ -38,9 +40,9 @@ impl WebLink {
     /// # Errors
     /// When a setting is not valid.
     pub fn new(address: &HttpAddress, service: Service, version: Protocol, budget: Budget) -> Result<Self> {
-        let (side, log_target) = match service {
-            Service::UploadPack => (Side::Source, "relay::source"),
-            Service::ReceivePack => (Side::Target, "relay::target"),
+        let side = match service {
+            Service::UploadPack => Side::Source,
+            Service::ReceivePack => Side::Target,
         };
         let login = Login::new(
             side,
@@ -50,13 +52,15 @@ impl WebLink {
             |name| std::env::var(name).ok(),
         );
         let backend = HttpBackend::new(Options {
-            log_target,
+            log_target: log_target(service),
             family: address.reach.family,
             stall_timeout: address.reach.silence,
+            retry: address.reach.retry,
             ..Options::new(&address.settings)?
         })?
         .with_authenticate(Box::new(login));
         let (abort, stats, length) = (backend.abort_handle(), backend.stats(), backend.length());
+        let retries = backend.retries();
         let http = Abandonable {
             backend,
             abandoned: Arc::new(AtomicBool::new(false)),
@@ -70,6 +74,7 @@ impl WebLink {
             abort,
             stats,
             length,
+            retries,
             notices: notices(address, side),
         })
     }
@@ -114,7 +119,12 @@ impl Link for WebLink {
             requests: self.stats.requests(),
             bytes_sent: self.stats.bytes_sent(),
             bytes_received: self.stats.bytes_received(),
+            retries: self.retries.count(),
         }
+    }
+
+    fn take_notes(&self) -> Vec<String> {
+        self.retries.take_notes()
     }
 
     fn budget(&self) -> &Budget {

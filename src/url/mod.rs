@@ -4,6 +4,7 @@ mod address;
 mod location;
 mod reach;
 mod resolve;
+mod retry_policy;
 mod same;
 mod settings;
 
@@ -11,6 +12,7 @@ use crate::error::{Error, Kind, Result, printable};
 pub use address::{Address, DaemonAddress, HelperAddress, HttpAddress, LocalAddress, Programs, SshAddress};
 pub use reach::{Family, Reach};
 pub use resolve::{check_allowed, resolve};
+pub use retry_policy::{RetryPolicy, Verdict};
 
 /// The two sides of a relay URL, as the user wrote them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::retry_policy::RetryPolicy;
 use crate::error::{Error, Kind, Result, printable};
 use crate::git::Config;
 
@@ -13,6 +14,8 @@ pub struct Reach {
     /// How long a host may be silent while it is waited for; `None` for ever. Services that are busy say so every five
     /// seconds (git-config(1), `uploadpack.keepAlive` and `receive.keepAlive`), so only a dead one is silent that long.
     pub silence: Option<Duration>,
+    /// How often to try to connect, and to ask again.
+    pub retry: RetryPolicy,
 }
 
 /// Which addresses of a host may be used.
@@ -35,6 +38,7 @@ impl Default for Reach {
         Reach {
             family: Family::All,
             silence: Some(SILENCE),
+            retry: RetryPolicy::default(),
         }
     }
 }
@@ -45,7 +49,10 @@ impl Reach {
     /// # Errors
     /// `Config` when a value makes no sense.
     pub(super) fn of(config: &Config) -> Result<Reach> {
-        let mut reach = Reach::default();
+        let mut reach = Reach {
+            retry: RetryPolicy::new(config)?,
+            ..Reach::default()
+        };
         if let Some(name) = config.string(Family::KEY) {
             reach.family = Family::named(name).ok_or_else(|| {
                 let (name, key) = (printable(name), Family::KEY);

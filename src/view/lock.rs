@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_millis(50);
 pub(super) struct Lock {
     path: PathBuf,
     /// Holds the OS lock until it is closed.
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -43,6 +43,13 @@ impl Lock {
             std::thread::sleep(POLL);
         }
     }
+
+    /// Put our process id into the file. It is for people only.
+    fn sign(&mut self) -> std::io::Result<()> {
+        let id = format!("{}\n", std::process::id());
+        self.file.set_len(0)?;
+        self.file.write_all(id.as_bytes())
+    }
 }
 
 fn try_take(path: &Path) -> Result<Option<Lock>> {
@@ -53,7 +60,7 @@ fn try_take(path: &Path) -> Result<Option<Lock>> {
         .create(true)
         .truncate(false)
         .open(path);
-    let mut file = file.map_err(|err| disk::failed("write", path, err))?;
+    let file = file.map_err(|err| disk::failed("write", path, err))?;
     match file.try_lock() {
         Ok(()) => (),
         Err(TryLockError::WouldBlock) => return Ok(None),
@@ -65,15 +72,13 @@ fn try_take(path: &Path) -> Result<Option<Lock>> {
         Ok(named) if disk::same_file(&ours, &named) => (),
         _ => return Ok(None),
     }
-    // The id is for people only.
-    let id = format!("{}\n", std::process::id());
-    file.set_len(0)
-        .and_then(|()| file.write_all(id.as_bytes()))
-        .map_err(|err| disk::failed("write", path, err))?;
-    Ok(Some(Lock {
+    // From here on the file goes when this fails, for instance on a full disk.
+    let mut lock = Lock {
         path: path.to_owned(),
-        _file: file,
-    }))
+        file,
+    };
+    lock.sign().map_err(|err| disk::failed("write", path, err))?;
+    Ok(Some(lock))
 }
 
 /// Whether somebody holds the lock at `path`; looks only.

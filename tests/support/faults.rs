@@ -27,11 +27,32 @@ pub enum Fault {
     CutRequest(usize),
     /// Nothing more of the request body is read after so many bytes, and no answer comes.
     StallRequest(usize),
+    /// The answer has this status; the host never sees the request, nor the proxy its body.
+    RefuseEarly(u16),
+    /// The answer has this status; the host never sees the request, but all of its body was read.
+    RefuseLate(u16),
+    /// The host does what was asked for, but the answer has this status.
+    HideAnswer(u16),
+    /// The host does what was asked for, and the connection ends instead of an answer.
+    LoseAnswer,
+    /// The host does what was asked for, and its answer has this body instead of its own.
+    ReplaceAnswer(&'static str),
 }
 
 impl Fault {
     fn is_of_request(self) -> bool {
-        matches!(self, Fault::CutRequest(_) | Fault::StallRequest(_))
+        matches!(self, Fault::CutRequest(_) | Fault::StallRequest(_)) || self.is_of_answer()
+    }
+
+    fn is_of_answer(self) -> bool {
+        matches!(
+            self,
+            Fault::RefuseEarly(_)
+                | Fault::RefuseLate(_)
+                | Fault::HideAnswer(_)
+                | Fault::LoseAnswer
+                | Fault::ReplaceAnswer(_)
+        )
     }
 }
 
@@ -125,12 +146,21 @@ impl Plan {
                 request.remove("expect");
             }
             let fault = self.fault_for(&request);
-            request.write(&mut server)?;
             let mut body = Body::new(from_client, request.framing(false));
             let chunked = request.get("content-length").is_none();
             // A lone flush, sent to settle authentication, is not the upload.
             let upload = !matches!(request.framing(false), http1::Framing::Length(0..=4));
             let fault = fault.filter(|fault| upload || !fault.is_of_request());
+            let fault = fault.filter(|fault| !fault.is_of_answer() || self.strikes());
+            if let Some(Fault::RefuseEarly(status) | Fault::RefuseLate(status)) = fault {
+                return refuse(
+                    &mut body,
+                    client,
+                    status,
+                    matches!(fault, Some(Fault::RefuseLate(_))),
+                );
+            }
+            request.write(&mut server)?;
             std::thread::scope(|scope| {
                 let up = scope.spawn(move || self.request_body(&mut body, chunked, server, fault));
                 let response = Head::read(from_server);
@@ -211,6 +241,10 @@ impl Plan {
         fault: Option<Fault>,
     ) -> io::Result<()> {
         let mut body = Body::new(from_server, head.framing(true));
+        if let Some(fault) = fault.filter(|fault| fault.is_of_answer()) {
+            io::copy(&mut body, &mut io::sink())?;
+            return give_other_answer(head, client, fault);
+        }
         head.remove("content-length");
         head.set("Transfer-Encoding", "chunked");
         let Some(fault) = fault.filter(|fault| !fault.is_of_request()) else {
@@ -225,6 +259,31 @@ impl Plan {
             return http1::end_chunks(&mut client);
         }
         break_response(&all, client, fault)
+    }
+}
+
+/// Answer without the host. A connection that is closed with bytes unread takes the answer with it, so those are read
+/// until the client hangs up.
+fn refuse(body: &mut impl Read, mut client: &TcpStream, status: u16, late: bool) -> io::Result<()> {
+    if late {
+        io::copy(body, &mut io::sink())?;
+    }
+    http1::respond(&mut client, status, &[], b"")?;
+    client.shutdown(Shutdown::Write)?;
+    let _ = io::copy(&mut client, &mut io::sink());
+    Ok(())
+}
+
+fn give_other_answer(mut head: Head, mut client: &TcpStream, fault: Fault) -> io::Result<()> {
+    match fault {
+        Fault::HideAnswer(status) => http1::respond(&mut client, status, &[], b""),
+        Fault::ReplaceAnswer(text) => {
+            head.remove("transfer-encoding");
+            head.set("Content-Length", &text.len().to_string());
+            head.write(&mut client)?;
+            client.write_all(text.as_bytes())
+        }
+        _ => Err(io::ErrorKind::ConnectionAborted.into()),
     }
 }
 
@@ -263,7 +322,7 @@ fn break_response(all: &[u8], mut client: &TcpStream, fault: Fault) -> io::Resul
             let shorten = |pack: &mut Vec<u8>| pack.truncate(pack.len().saturating_sub(less));
             (rewrite_pack(all, shorten), true)
         }
-        Fault::CutRequest(_) | Fault::StallRequest(_) => (all.to_vec(), true),
+        _ => (all.to_vec(), true),
     };
     http1::write_chunk(&mut client, &data)?;
     if whole {

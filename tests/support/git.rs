@@ -13,7 +13,8 @@ use super::process::Cmd;
 /// Housekeeping is off (it would change repositories behind a test's back) and so is fsync (tests survive no power cut).
 const CONFIG: &str = "[user]\n\tname = A U Thor\n\temail = author@example.com\n\
     [init]\n\tdefaultBranch = main\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n\
-    [receive]\n\tautogc = false\n[core]\n\tfsync = none\n";
+    [receive]\n\tautogc = false\n[core]\n\tfsync = none\n\
+    [relay]\n\tretryDelay = 5\n";
 
 /// One git binary.
 #[derive(Clone)]

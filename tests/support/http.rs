@@ -3,6 +3,7 @@
 //! Bodies stream both ways at once. Every request is recorded, so that tests can count requests and bytes. Faults live in
 //! `faults.rs`, which puts a proxy in front.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,8 @@ pub struct Answer {
     pub body: &'static str,
     /// Answer before the request body was read, and hang up.
     pub early: bool,
+    /// How many requests are answered like this; the backend gets those that follow.
+    pub times: usize,
 }
 
 impl Answer {
@@ -61,6 +64,7 @@ impl Answer {
             headers: Vec::new(),
             body: "",
             early: false,
+            times: usize::MAX,
         }
     }
 }
@@ -110,6 +114,10 @@ struct Shared {
     root: PathBuf,
     options: Options,
     requests: Mutex<Vec<Request>>,
+    /// The backends at work.
+    running: Mutex<BTreeSet<u32>>,
+    /// How often each of the fixed answers was given.
+    given: Mutex<Vec<usize>>,
     log: tempfile::NamedTempFile,
 }
 
@@ -121,6 +129,8 @@ impl Server {
             root: root.to_owned(),
             options,
             requests: Mutex::default(),
+            running: Mutex::default(),
+            given: Mutex::default(),
             log: tempfile::NamedTempFile::new().unwrap(),
         });
         let serving = shared.clone();
@@ -171,6 +181,15 @@ impl Server {
     /// What the backends wrote to their standard error, and which connections broke.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.shared.log.path()).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    /// A backend whose request never ended would spin after the end of the test, see `backend`.
+    fn drop(&mut self) {
+        for id in self.shared.running.lock().unwrap().iter() {
+            super::process::kill("KILL", &id.to_string());
+        }
     }
 }
 
@@ -264,8 +283,8 @@ impl Shared {
             });
         }
         let line = format!("{method} {path}");
-        if let Some(answer) = self.options.answers.iter().find(|a| line.starts_with(a.to)) {
-            return Some(answer.clone());
+        if let Some(answer) = self.given_for(&line) {
+            return Some(answer);
         }
         for (from, to) in &self.options.redirects {
             if let Some(rest) = path.strip_prefix(from) {
@@ -295,6 +314,15 @@ impl Shared {
         Some(answer)
     }
 
+    fn given_for(&self, line: &str) -> Option<Answer> {
+        let mut given = self.given.lock().unwrap();
+        given.resize(self.options.answers.len(), 0);
+        let mut answers = self.options.answers.iter().zip(given.iter_mut());
+        let (answer, times) = answers.find(|(a, times)| line.starts_with(a.to) && **times < a.times)?;
+        *times += 1;
+        Some(answer.clone())
+    }
+
     fn backend(
         &self,
         head: &Head,
@@ -307,6 +335,8 @@ impl Shared {
         let mut child = command.stderr(log).spawn()?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let id = child.id();
+        self.running.lock().unwrap().insert(id);
         let child = Mutex::new(child);
         let (up, down) = std::thread::scope(|scope| {
             let child = &child;
@@ -327,6 +357,7 @@ impl Shared {
             (up.join(), down)
         });
         child.lock().unwrap().wait()?;
+        self.running.lock().unwrap().remove(&id);
         Ok(matches!(up, Ok(Ok(()))) && down.is_ok())
     }
 

@@ -16,6 +16,7 @@ pub const WATCHDOG: Duration = Duration::from_secs(60);
 pub struct Cmd {
     command: Command,
     input: Vec<u8>,
+    watchdog: Duration,
 }
 
 impl Cmd {
@@ -24,6 +25,7 @@ impl Cmd {
         Cmd {
             command,
             input: Vec::new(),
+            watchdog: WATCHDOG,
         }
     }
 
@@ -47,6 +49,12 @@ impl Cmd {
         self
     }
 
+    /// It may take longer than others.
+    pub fn patient(mut self, watchdog: Duration) -> Self {
+        self.watchdog = watchdog;
+        self
+    }
+
     /// Start it in a process group of its own, so that a signal can reach it and its children like ctrl-C does.
     pub fn spawn(mut self) -> Running {
         let what = describe(&self.command);
@@ -67,6 +75,7 @@ impl Cmd {
             stdout,
             stderr,
             what,
+            watchdog: self.watchdog,
         }
     }
 
@@ -104,6 +113,7 @@ pub struct Running {
     stdout: Receiver<Vec<u8>>,
     stderr: Receiver<Vec<u8>>,
     what: String,
+    watchdog: Duration,
 }
 
 impl Running {
@@ -118,7 +128,7 @@ impl Running {
 
     /// Wait for the end, which is when both streams are closed too: a child that outlives its parent counts.
     pub fn finish(mut self) -> Output {
-        let deadline = Instant::now() + WATCHDOG;
+        let deadline = Instant::now() + self.watchdog;
         let status = loop {
             match self.child.try_wait().unwrap() {
                 Some(status) => break Some(status),
@@ -136,8 +146,9 @@ impl Running {
                 .recv_timeout(Duration::from_secs(1))
                 .unwrap_or_default();
             panic!(
-                "{} did not end within {WATCHDOG:?}\n{}",
+                "{} did not end within {:?}\n{}",
                 self.what,
+                self.watchdog,
                 String::from_utf8_lossy(&rest)
             );
         };

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use bstr::{BStr, BString};
 
 use super::super::run::{Entry, EntryAction, Run, Status};
-use crate::error::printable;
+use crate::error::{Error, Kind, Side, printable};
 use crate::plan::{Action, Choice, Obstacles, RefPair, Rejection, Update};
-use crate::session::{self, Plan, RefOutcome, RefStatus};
+use crate::session::{self, Plan, REF_MOVED, RefOutcome, RefStatus, UNANSWERED};
 use crate::upload_pack::Protocol;
 use crate::url::Address;
 use crate::wire::ref_name::RefName;
@@ -144,6 +144,7 @@ pub(super) fn enter(run: &mut Run, outcomes: &[RefOutcome], tolerant: bool) {
         .iter()
         .map(|outcome| (outcome.target.as_ref(), &outcome.status))
         .collect();
+    let (mut moved, mut unanswered) = (Vec::new(), Vec::new());
     for entry in run.refs.iter_mut().filter(|e| e.status == Status::Planned) {
         match by_name.get(&*entry.target) {
             Some(RefStatus::Done { options, .. }) => {
@@ -167,9 +168,43 @@ pub(super) fn enter(run: &mut Run, outcomes: &[RefOutcome], tolerant: bool) {
                 };
                 entry.reason = Some(why.clone());
             }
+            Some(RefStatus::Moved(why)) => {
+                entry.status = Status::Rejected;
+                entry.reason = Some(format!("{REF_MOVED} ({why})"));
+                moved.push(printable(&entry.target));
+            }
+            Some(RefStatus::Unanswered) => {
+                entry.status = Status::Failed;
+                entry.reason = Some(UNANSWERED.into());
+                unanswered.push(printable(&entry.target));
+            }
             None => entry.status = Status::Failed,
         }
     }
+    if let Some(err) = spoiled(&moved, &unanswered) {
+        run.error.get_or_insert(err);
+    }
+}
+
+/// What scripts should know about refs that another run may bring through.
+fn spoiled(moved: &[String], unanswered: &[String]) -> Option<Error> {
+    let (kind, names, what, hint) = match (moved, unanswered) {
+        ([], []) => return None,
+        ([], names) => (
+            Kind::Network,
+            names,
+            "did not change, and the target's answer was lost",
+            "run it again; if the target is still at work on the push, later",
+        ),
+        (names, _) => (
+            Kind::Moved,
+            names,
+            "moved while this run was under way",
+            "run it again to judge the new value",
+        ),
+    };
+    let message = format!("{} {what}", names.join(", "));
+    Some(Error::new(kind, message).on(Side::Target).hint(hint))
 }
 
 /// A repository whose HEAD names nothing checks out nothing when it is cloned. Only `upload-pack` tells HEAD.

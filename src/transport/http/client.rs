@@ -5,10 +5,11 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
 
 use ureq::SendBody;
 use ureq::http::header::{self, HeaderName, HeaderValue};
-use ureq::http::{Method, Request, Response};
+use ureq::http::{Method, Request, Response, StatusCode};
 
 use super::auth::{Auth, Credentials};
 use super::cookies::Cookies;
@@ -21,6 +22,7 @@ use super::upload::{BodySource, Pipe, Settle, aborted};
 use super::url;
 use super::way::Ways;
 use crate::error::{Error, Kind, Result};
+use crate::transport::retry::{Retries, Tries, retry_after};
 
 /// As many redirects as we follow; git leaves it to curl, which allows many more than anyone needs.
 const MAX_REDIRECTS: usize = 5;
@@ -44,6 +46,13 @@ pub(super) struct Prepared {
     pub(super) wanted: Option<String>,
 }
 
+/// A request that got no response.
+struct Failed {
+    error: Error,
+    /// The connection is to blame, and another may do better.
+    transient: bool,
+}
+
 enum Payload<'a> {
     None,
     Bytes(&'a [u8]),
@@ -55,6 +64,7 @@ enum Payload<'a> {
 #[derive(Debug)]
 pub(super) struct Client {
     options: Options,
+    pub(super) retries: Retries,
     extra: Vec<(HeaderName, HeaderValue)>,
     cookies: Cookies,
     pub(super) link: Arc<Link>,
@@ -73,6 +83,7 @@ impl Client {
             .collect::<Result<_>>()?;
         let cookies = options.cookie_file.as_deref().map(Cookies::read).transpose()?;
         Ok(Client {
+            retries: Retries::new(options.retry, options.log_target),
             options,
             extra,
             cookies: cookies.unwrap_or_default(),
@@ -157,7 +168,9 @@ impl Client {
             link: self.link.clone(),
         };
         let payload = Payload::Stream(&mut source, self.link.take_length());
-        let response = self.once(request, payload, credentials.as_ref())?;
+        let response = self
+            .once(request, payload, credentials.as_ref())
+            .map_err(|failed| failed.error)?;
         if response.status() == 401 && credentials.is_some() {
             lock(&self.auth).refused(&request.base);
         }
@@ -166,13 +179,10 @@ impl Client {
 
     /// Send a request that can be repeated, anonymously first, with credentials if the server wants them.
     fn with_auth(&self, request: &Prepared, body: &[u8]) -> Result<Response<ureq::Body>> {
-        let payload = || match request.method {
-            Method::GET => Payload::None,
-            _ => Payload::Bytes(body),
-        };
+        let mut tries = self.retries.begin();
         let mut credentials = lock(&self.auth).known(&request.url);
         for _ in 0..MAX_CREDENTIALS {
-            let response = self.once(request, payload(), credentials.as_ref())?;
+            let response = self.patiently(request, body, credentials.as_ref(), &mut tries)?;
             if response.status() != 401 {
                 if credentials.is_some() && response.status().is_success() {
                     lock(&self.auth).accepted(&request.base);
@@ -204,33 +214,76 @@ impl Client {
         }
     }
 
+    /// [`Client::once`], and again where that is safe and may help.
+    fn patiently(
+        &self,
+        request: &Prepared,
+        body: &[u8],
+        credentials: Option<&Credentials>,
+        tries: &mut Tries<'_>,
+    ) -> Result<Response<ureq::Body>> {
+        let payload = || match request.method {
+            Method::GET => Payload::None,
+            _ => Payload::Bytes(body),
+        };
+        loop {
+            let sent = self.link.stats.bytes_sent();
+            let result = self.once(request, payload(), credentials);
+            let untouched = sent == self.link.stats.bytes_sent();
+            let (err, asked) = match result {
+                Ok(response) if is_refusal_for_now(response.status(), request, body) => {
+                    let asked = asked_to_wait(&response);
+                    match self.accept_as(request, response, credentials.is_some()) {
+                        Err(err) => (err, asked),
+                        Ok(_) => return Err(super::response::internal("a refusal was taken for a success")),
+                    }
+                }
+                Ok(response) => return Ok(response),
+                Err(Failed { error, transient }) if !transient || self.link.aborted() => return Err(error),
+                // What reached the server may have been acted upon.
+                Err(Failed { error, .. }) if !untouched && !changes_nothing(request, body) => {
+                    return Err(error);
+                }
+                // An answer that does not come is not worth another such wait.
+                Err(Failed { error, .. }) if !untouched && error.kind() == Kind::Timeout => {
+                    return Err(error);
+                }
+                Err(Failed { error, .. }) => (error, None),
+            };
+            tries.again(err, asked)?;
+        }
+    }
+
     /// One request, one response, whatever its status; once more if a kept connection turned out to be closed.
     fn once(
         &self,
         request: &Prepared,
         mut payload: Payload,
         credentials: Option<&Credentials>,
-    ) -> Result<Response<ureq::Body>> {
+    ) -> Result<Response<ureq::Body>, Failed> {
         let connects = self.link.connects();
         let received = self.link.stats.bytes_received();
         let result = self.run(request, &mut payload, credentials);
         let stale = connects == self.link.connects() && received == self.link.stats.bytes_received();
+        let repeatable = match &payload {
+            Payload::None => true,
+            Payload::Bytes(body) => changes_nothing(request, body),
+            Payload::Stream(..) => false,
+        };
         match result {
-            // As curl does. The server closed an idle connection, it has not seen the request.
-            Err(err)
-                if stale
-                    && status::hung_up(&err)
-                    && !matches!(payload, Payload::Stream(..))
-                    && !self.link.aborted() =>
-            {
+            // As curl does: most likely the server has closed an idle connection. But it may have seen the request.
+            Err(err) if stale && status::hung_up(&err) && repeatable && !self.link.aborted() => {
                 self.run(request, &mut payload, credentials)
             }
             result => result,
         }
-        .map_err(|err| match err {
-            _ if self.link.aborted() => aborted(),
-            ureq::Error::ConnectProxyFailed(why) => self.ways.refused(&why),
-            err => status::from_ureq(err, &url::host(&request.url)),
+        .map_err(|err| Failed {
+            transient: status::may_pass(&err),
+            error: match err {
+                _ if self.link.aborted() => aborted(),
+                ureq::Error::ConnectProxyFailed(why) => self.ways.refused(&why),
+                err => status::from_ureq(err, &url::host(&request.url)),
+            },
         })
     }
 
@@ -315,11 +368,8 @@ impl Client {
             return;
         };
         let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get(header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        self.link.stats.set_status(status, retry_after);
+        let asked = asked_to_wait(response).map(|wait| wait.as_secs());
+        self.link.stats.set_status(status, asked);
         log::debug!(
             target: self.options.log_target,
             "{} {}: {status} {} (so far {} bytes sent, {} received)",
@@ -376,6 +426,27 @@ impl Client {
     fn drain(&self, response: Response<ureq::Body>, url: &str) {
         Body::new(response.into_body(), self.link.clone(), url::host(url)).prefix(DRAIN);
     }
+}
+
+/// Whether the server says that it will do the same request later, and has not done it. A gateway that got no answer
+/// cannot know that, which matters where the request changes something.
+fn is_refusal_for_now(status: StatusCode, request: &Prepared, body: &[u8]) -> bool {
+    match status.as_u16() {
+        429 | 503 => true,
+        500 | 502 | 504 => changes_nothing(request, body),
+        _ => false,
+    }
+}
+
+/// Whether it does not matter if the server has seen the request before: it reads, or it is the lone flush that settles
+/// authentication.
+fn changes_nothing(request: &Prepared, body: &[u8]) -> bool {
+    request.method == Method::GET || is_fetch(request) || body == b"0000"
+}
+
+fn asked_to_wait(response: &Response<ureq::Body>) -> Option<Duration> {
+    let value = response.headers().get(header::RETRY_AFTER)?;
+    retry_after(value.to_str().ok()?, SystemTime::now())
 }
 
 fn is_fetch(request: &Prepared) -> bool {

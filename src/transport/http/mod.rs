@@ -51,12 +51,14 @@ use self::client::{Client, Prepared};
 use self::link::lock;
 use self::response::{Exchange, Stage};
 use self::upload::Sink;
+use super::retry::Retries;
 use crate::error::Result;
 
 /// An HTTP backend for one repository: one request at a time, connections kept between them.
 ///
 /// Its errors hold a [`crate::error::Error`], which [`Error::from_io`](crate::error::Error::from_io) and
-/// [`Error::from_transport`](crate::error::Error::from_transport) find again.
+/// [`Error::from_transport`](crate::error::Error::from_transport) find again. Clones share connections, credentials and
+/// counters.
 #[derive(Debug, Clone)]
 pub struct HttpBackend {
     client: Arc<Client>,
@@ -87,6 +89,11 @@ impl HttpBackend {
     /// A handle to announce the length of an upload; take it before gix gets the backend.
     pub fn length(&self) -> Length {
         Length(self.client.link.clone())
+    }
+
+    /// The record of what had to be tried again; take it before gix gets the backend.
+    pub(super) fn retries(&self) -> Retries {
+        self.client.retries.clone()
     }
 
     /// The counters of this backend; take them before gix gets it.

@@ -8,7 +8,7 @@ use bstr::{BStr, ByteSlice};
 
 use crate::error::{Error, Kind, Result};
 use crate::git::Config;
-use crate::url::Family;
+use crate::url::{Family, RetryPolicy};
 
 /// Settings of one backend. The defaults are what git does without configuration.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub struct Options {
     pub stall_timeout: Option<Duration>,
     /// Which addresses of a host may be used.
     pub family: Family,
+    /// How often to try what failed for a reason that may pass.
+    pub retry: RetryPolicy,
     /// The `log` target, `relay::source` or `relay::target`.
     pub log_target: &'static str,
 }
@@ -82,6 +84,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(30),
             stall_timeout: Some(Duration::from_secs(300)),
             family: Family::All,
+            retry: RetryPolicy::none(),
             log_target: "relay::http",
         }
     }

@@ -111,26 +111,34 @@ impl Transport for Socket {
             return Ok(());
         }
         let limit = timeout.for_write();
-        let patience = limit.not_zero().map_or(STUCK, |limit| STUCK.min(*limit));
-        self.set_write_timeout(Some(patience))?;
         let stream = self.stream.clone();
         let mut sent = 0;
-        let mut progress = Instant::now();
+        let (mut progress, mut noted) = (Instant::now(), Instant::now());
         while sent < amount {
+            let limits = [
+                Some(STUCK),
+                limit.not_zero().map(|limit| *limit),
+                self.speed.patience(),
+            ];
+            let patience = limits.into_iter().flatten().min();
+            // A socket takes no time-out of nothing.
+            self.set_write_timeout(patience.map(|patience| patience.max(Duration::from_millis(1))))?;
             let rest = self.buffers.output().get(sent..amount).unwrap_or_default();
             match (&*stream).write(rest) {
                 Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
                 Ok(n) => {
                     sent += n;
-                    self.speed.note(progress.elapsed(), n)?;
+                    self.speed.note(noted.elapsed(), n)?;
                     progress = Instant::now();
                 }
                 Err(err) => {
                     if !self.after_write_error(err, progress.elapsed(), limit)? {
                         return Ok(());
                     }
+                    self.speed.note(noted.elapsed(), 0)?;
                 }
             }
+            noted = Instant::now();
         }
         Ok(())
     }

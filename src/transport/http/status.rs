@@ -92,6 +92,39 @@ pub(super) fn hung_up(err: &ureq::Error) -> bool {
     ))
 }
 
+/// Whether the connection failed for a reason that may pass. A certificate that is not trusted stays so.
+pub(super) fn may_pass(err: &ureq::Error) -> bool {
+    match err {
+        ureq::Error::Timeout(_) => true,
+        ureq::Error::Io(err) => {
+            let inner = err.get_ref();
+            match inner.and_then(|inner| inner.downcast_ref::<Error>()) {
+                Some(ours) => matches!(ours.kind(), Kind::Network | Kind::Timeout),
+                None => {
+                    inner.is_none_or(|inner| !inner.is::<rustls::Error>()) && is_of_connection(err.kind())
+                }
+            }
+        }
+        _ => false,
+    }
+}
+
+fn is_of_connection(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as Io;
+    matches!(
+        kind,
+        Io::ConnectionRefused
+            | Io::ConnectionReset
+            | Io::ConnectionAborted
+            | Io::BrokenPipe
+            | Io::NotConnected
+            | Io::UnexpectedEof
+            | Io::HostUnreachable
+            | Io::NetworkUnreachable
+            | Io::TimedOut
+    )
+}
+
 fn from_io(err: io::Error, host: &str) -> Error {
     if let Some(tls) = err
         .get_ref()

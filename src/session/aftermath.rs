@@ -1,0 +1,166 @@
+//! A second look at the target's refs, where its own word is missing or does not tell enough: after an answer that was
+//! lost, and after a refusal that may be a lost race.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use gix_hash::ObjectId;
+
+use super::{RefOutcome, RefStatus};
+use crate::error::{Error, Result};
+use crate::plan::Update;
+use crate::receive_pack::{Command, Target};
+use crate::url::{RetryPolicy, Verdict};
+use crate::wire::ref_list::RefList;
+use crate::wire::ref_name::RefName;
+
+/// What a ref shows of the command that was sent for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It was carried out.
+    New,
+    /// It was not, or not yet.
+    Old,
+    /// Somebody else has written the ref.
+    Other,
+}
+
+/// What the target made of `commands`, whose answer was lost by `err`. It may still be at work, so it is asked a few
+/// times before it is said to have done nothing.
+///
+/// # Errors
+/// `err`, when nothing has changed or the target cannot be asked.
+pub(super) fn of_lost_answer(
+    target: &mut Target,
+    commands: &[Command],
+    err: Error,
+    retry: RetryPolicy,
+) -> Result<HashMap<RefName, Seen>> {
+    let began = Instant::now();
+    log::info!(target: "relay::target", "the answer to the push is lost: {err}");
+    for made in 1.. {
+        let refs = match target.look_again() {
+            Ok(now) => now.refs,
+            Err(why) => return Err(err.hint(unknown(&why))),
+        };
+        let seen: HashMap<_, _> = commands
+            .iter()
+            .map(|command| (command.name.clone(), seen(command, &refs)))
+            .collect();
+        if seen.values().all(|seen| *seen == Seen::New) {
+            return Ok(seen);
+        }
+        match retry.after(made, began.elapsed(), None, 0.0) {
+            Verdict::Wait(pause) => std::thread::sleep(pause),
+            _ if seen.values().all(|seen| *seen == Seen::Old) => break,
+            _ => return Ok(seen),
+        }
+    }
+    Err(err.hint("its refs are as they were; if it is still at work on the push, that may change"))
+}
+
+fn unknown(why: &Error) -> String {
+    format!(
+        "some refs may have been updated: run the same push again to find out ({})",
+        why.message()
+    )
+}
+
+fn seen(command: &Command, refs: &RefList) -> Seen {
+    let null = ObjectId::null(command.new.kind());
+    match refs.find(&command.name).map_or(null, |entry| entry.oid) {
+        now if now == command.new => Seen::New,
+        now if now == command.old => Seen::Old,
+        _ => Seen::Other,
+    }
+}
+
+/// Tell lost races from other refusals. Servers have no common word for them, but a value that is no longer the one that
+/// was pushed against tells it.
+pub(super) fn of_refusals(target: &mut Target, updates: &[Update], refs: &mut [RefOutcome]) {
+    let may_be_race = |entry: &RefOutcome| matches!(&entry.status, RefStatus::Refused(why) if !is_rule(why));
+    if !refs.iter().any(may_be_race) {
+        return;
+    }
+    let now = match target.look_again() {
+        Ok(now) => now,
+        Err(err) => {
+            log::info!(target: "relay::target", "cannot look again: {err}");
+            return;
+        }
+    };
+    for (entry, update) in refs.iter_mut().zip(updates) {
+        let value = now.find(&entry.target).map(|entry| entry.oid);
+        match &entry.status {
+            RefStatus::Refused(why) if !is_rule(why) => {
+                log::info!(target: "relay::target", "{}: {why}; it is at {value:?} now", entry.target);
+                if value == update.new {
+                    // Another run of ours was faster.
+                    entry.status = RefStatus::UpToDate;
+                } else if value != update.old {
+                    entry.status = RefStatus::Moved(why.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Words that stand for a rule of the target, whatever the ref's value is (`update()` in git's
+/// `builtin/receive-pack.c`; hosts put their own words before "hook declined").
+fn is_rule(words: &str) -> bool {
+    const RULES: [&str; 8] = [
+        "hook declined",
+        "funny refname",
+        "branch is currently checked out",
+        "deletion prohibited",
+        "deletion of the current branch prohibited",
+        "deny updating a hidden ref",
+        "deny deleting a hidden ref",
+        "shallow update not allowed",
+    ];
+    RULES.iter().any(|rule| words.contains(rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::refs::RemoteRef;
+
+    fn oid(digit: char) -> ObjectId {
+        ObjectId::from_hex(digit.to_string().repeat(40).as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_value_tells_what_became_of_a_command() {
+        let there = RemoteRef {
+            name: "refs/heads/a".into(),
+            oid: oid('1'),
+            peeled: None,
+        };
+        let refs = RefList::from_iter([there]);
+        let command = |name: &str, old, new| Command {
+            name: name.into(),
+            old: oid(old),
+            new: oid(new),
+        };
+        let cases = [
+            (command("refs/heads/a", '2', '1'), Seen::New),
+            (command("refs/heads/a", '1', '2'), Seen::Old),
+            (command("refs/heads/a", '2', '3'), Seen::Other),
+            // Created, deleted.
+            (command("refs/heads/b", '0', '1'), Seen::Old),
+            (command("refs/heads/b", '1', '0'), Seen::New),
+            (command("refs/heads/b", '1', '2'), Seen::Other),
+        ];
+        for (command, expected) in cases {
+            assert_eq!(seen(&command, &refs), expected, "{command:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_is_no_race() {
+        assert!(is_rule("protected branch hook declined") && is_rule("pre-receive hook declined"));
+        assert!(!is_rule("failed to update ref") && !is_rule("atomic push failure"));
+    }
+}
