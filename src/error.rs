@@ -94,6 +94,7 @@ pub struct Error {
     side: Option<Side>,
     message: String,
     hint: Option<String>,
+    status: Option<u16>,
     cause: Option<Cause>,
 }
 
@@ -105,6 +106,7 @@ impl Error {
             side: None,
             message: message.into(),
             hint: None,
+            status: None,
             cause: None,
         }
     }
@@ -130,6 +132,13 @@ impl Error {
         self
     }
 
+    /// Attach the status of the HTTP response that told of it.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
     /// Append `note` to the message.
     #[must_use]
     pub fn with_note(mut self, note: &str) -> Self {
@@ -150,6 +159,11 @@ impl Error {
     /// The message alone, without the side.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The status of the HTTP response that told of it, if one did.
+    pub fn status(&self) -> Option<u16> {
+        self.status
     }
 
     /// What the user can do about it.
@@ -188,6 +202,7 @@ impl Error {
                     side: None,
                     message,
                     hint: None,
+                    status: None,
                     cause: Some(err),
                 }
             }
@@ -201,6 +216,7 @@ impl Error {
             side: None,
             message,
             hint: None,
+            status: None,
             cause: Some(err.into()),
         }
     }
@@ -212,6 +228,7 @@ impl Error {
             side: self.side,
             message: self.message.clone(),
             hint: self.hint.clone(),
+            status: self.status,
             cause: self.cause.as_ref().map(|cause| cause.to_string().into()),
         }
     }

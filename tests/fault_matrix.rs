@@ -27,10 +27,12 @@ struct Route {
     mode: &'static str,
     /// Options of `git relay sync`.
     options: &'static [&'static str],
+    /// The setting with which `git push` takes this route; `None` if it cannot ask for it.
+    config: Option<&'static str>,
+    /// How many packs of the source, and how many pushes, there are before those that are to fail.
+    before: (usize, usize),
     /// What `main` of the target is at the start, if it is there.
     main: Option<&'static str>,
-    /// Whether `git push` takes this route by itself.
-    by_push: bool,
 }
 
 /// The pack of a bootstrap is sent while it comes, that of the incremental push is small enough to be held.
@@ -38,20 +40,31 @@ const ROUTES: &[Route] = &[
     Route {
         mode: "bootstrap",
         options: &[],
+        config: Some("relay.local=false"),
+        before: (0, 0),
         main: None,
-        by_push: true,
     },
     Route {
         mode: "incremental",
         options: &[],
+        config: Some("relay.local=false"),
+        before: (0, 0),
         main: Some("main~6"),
-        by_push: true,
+    },
+    Route {
+        mode: "batched",
+        options: &["--target-max-pack-bytes", "500k"],
+        config: Some("relay.targetMaxPackBytes=500k"),
+        // What is too large, the history, a sample and the first batch.
+        before: (4, 1),
+        main: None,
     },
     Route {
         mode: "materialized",
         options: &["--strategy", "materialized"],
+        config: None,
+        before: (0, 0),
         main: Some("main~6"),
-        by_push: false,
     },
 ];
 
@@ -75,8 +88,8 @@ enum End {
     Fails,
     /// All is done, and the run knows.
     Succeeds,
-    /// The same, by way of a pack that is stored here.
-    Stored,
+    /// The same, by another route than was begun with.
+    By(&'static str),
     /// One of the two.
     Either,
     /// No ref has changed, by the target's rules.
@@ -89,7 +102,7 @@ enum End {
 
 type Row = (Trouble, End, &'static str);
 
-fn rows() -> Vec<Row> {
+fn rows(route: Route) -> Vec<Row> {
     use Fault::*;
     use Trouble::*;
     let mut rows = vec![
@@ -130,27 +143,45 @@ fn rows() -> Vec<Row> {
         (Signal("INT"), End::Stopped, ""),
         (Signal("KILL"), End::Stopped, ""),
     ];
-    let statuses = [
-        (401, "authentication"),
-        (403, "HTTP 403"),
-        (404, "HTTP 404"),
-        (408, "HTTP 408"),
-        (413, "HTTP 413"),
-        (500, "HTTP 500"),
-        (502, "HTTP 502"),
-        (504, "HTTP 504"),
-    ];
-    for (status, words) in statuses {
-        rows.push((Target(RefuseEarly(status)), End::Fails, words));
-        rows.push((Target(RefuseLate(status)), End::Fails, words));
-    }
-    for fault in [RefuseEarly(411), RefuseLate(411)] {
-        rows.push((Target(fault), End::Stored, "wants to know the length"));
-    }
-    // Tried again where the request is at hand still.
-    rows.push((Target(RefuseEarly(429)), End::Either, "HTTP 429"));
-    rows.push((Target(RefuseLate(429)), End::Either, "HTTP 429"));
+    rows.extend(statuses(route));
     rows
+}
+
+/// What a web server says in the place of the target.
+fn statuses(route: Route) -> Vec<Row> {
+    let mut rows: Vec<(u16, End, &'static str)> = vec![
+        (401, End::Fails, "authentication"),
+        (403, End::Fails, "HTTP 403"),
+        (404, End::Fails, "HTTP 404"),
+        (500, End::Fails, "HTTP 500"),
+        (502, End::Fails, "HTTP 502"),
+        // Tried again where the request is at hand still.
+        (429, End::Either, "HTTP 429"),
+    ];
+    rows.extend(match route.mode {
+        // What was packed here is not cut.
+        "materialized" => [
+            (408, End::Fails, "HTTP 408"),
+            (413, End::Fails, "HTTP 413"),
+            (504, End::Fails, "HTTP 504"),
+        ],
+        "batched" => [408, 413, 504].map(|status| (status, End::Succeeds, "refused a batch")),
+        _ => [
+            (408, End::By("batched"), "out of time"),
+            (413, End::By("batched"), "takes at once"),
+            (504, End::By("batched"), "out of time"),
+        ],
+    });
+    rows.push(match route.mode {
+        // Each batch has its length with it already.
+        "batched" => (411, End::Fails, "HTTP 411"),
+        _ => (411, End::By("materialized"), "wants to know the length"),
+    });
+    let both = |(status, end, words)| {
+        [Fault::RefuseEarly(status), Fault::RefuseLate(status)]
+            .map(|fault| (Trouble::Target(fault), end, words))
+    };
+    rows.into_iter().flat_map(both).collect()
 }
 
 /// Somebody else writes `main` after the commands have come and before they are carried out.
@@ -202,7 +233,7 @@ impl Scene {
     /// All cases, some at a time: most of them wait.
     fn run(&self, by_push: bool) {
         let packs = Case::new(self, 1000, by_push).packs_before();
-        let rows = rows();
+        let rows = rows(self.route);
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -271,7 +302,12 @@ impl<'a> Case<'a> {
         if self.by_push {
             let url = format!("relay::{source}=>{target}");
             let dry: &[&str] = if dry { &["--dry-run"] } else { &[] };
-            return command.arg("push").args(dry).arg(url).arg("refs/heads/*");
+            let config = self.scene.route.config.unwrap_or_default();
+            return command
+                .args(["-c", config, "push"])
+                .args(dry)
+                .arg(url)
+                .arg("refs/heads/*");
         }
         let verb = if dry { "plan" } else { "sync" };
         let command = command.args(["relay", verb, "--json", &source, &target]);
@@ -287,10 +323,11 @@ impl<'a> Case<'a> {
 
     fn check(&self, row: &Row, packs: usize) {
         let (trouble, end, words) = *row;
+        let before = self.scene.route.before;
         let old = self.target.refs();
         let (output, hit) = match trouble {
-            Trouble::Source(fault) => self.with_fault(FETCH, packs, fault),
-            Trouble::Target(fault) => self.with_fault(PUSH, 0, fault),
+            Trouble::Source(fault) => self.with_fault(FETCH, packs + before.0, fault),
+            Trouble::Target(fault) => self.with_fault(PUSH, before.1, fault),
             Trouble::Hook(name, script) => {
                 self.target.hook(name, script);
                 (self.command(false).run(), true)
@@ -330,6 +367,7 @@ impl<'a> Case<'a> {
     }
 
     fn with_signal(&self, signal: &str, packs: usize) -> (Output, bool) {
+        let packs = packs + self.scene.route.before.0;
         self.proxy.arm(FETCH, packs, Fault::Stall(60_000));
         let running: Running = self.command(false).spawn();
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -342,12 +380,15 @@ impl<'a> Case<'a> {
 
     /// The refs, and whether the run tells the truth about them.
     fn judge(&self, old: &Refs, end: End, output: &Output, about: &str) {
-        let (now, new) = (self.target.refs(), self.scene.source.refs());
-        let (is_old, is_new) = (now == *old, now == new);
+        let (mut now, new) = (self.target.refs(), self.scene.source.refs());
+        let is_new = now == new;
+        // Batches that have arrived stay for the next run.
+        now.retain(|name, _| !name.starts_with(b"refs/relay/batch/"));
+        let is_old = now == *old;
         let stopped = if self.by_push { 1 } else { 128 };
         let good = match end {
             End::Fails => is_old && output.code() == stopped,
-            End::Succeeds | End::Stored => is_new && output.code() == 0,
+            End::Succeeds | End::By(_) => is_new && output.code() == 0,
             End::Either => is_new && output.code() == 0 || is_old && output.code() == stopped,
             End::Refused => is_old && output.code() == 1,
             End::Stopped => is_old && output.code() != 0,
@@ -367,16 +408,20 @@ impl<'a> Case<'a> {
 
     fn judge_report(&self, end: End, output: &Output, about: &str) {
         let report = json(output);
-        let mode = match end {
-            End::Stored => "materialized",
-            _ => self.scene.route.mode,
+        let mode = match (end, self.scene.route.mode) {
+            (End::By(mode), _) => mode,
+            // What a push is cut into is known when it is done.
+            (End::Fails | End::Either, "batched") if report["error"] != serde_json::Value::Null => {
+                "bootstrap"
+            }
+            (_, mode) => mode,
         };
         assert_eq!(report["relay_mode"], mode, "{about}");
         let kind = report["error"]["kind"].as_str();
         match end {
             End::Fails => assert!(kind.is_some(), "{about}"),
             End::Moved => assert_eq!(kind, Some("moved"), "{about}"),
-            End::Succeeds | End::Stored | End::Refused => assert_eq!(kind, None, "{about}"),
+            End::Succeeds | End::By(_) | End::Refused => assert_eq!(kind, None, "{about}"),
             End::Either | End::Stopped => {}
         }
         let status = |wanted: &str| {
@@ -387,7 +432,7 @@ impl<'a> Case<'a> {
                 .all(|r| r["status"] == wanted)
         };
         match end {
-            End::Succeeds | End::Stored => {
+            End::Succeeds | End::By(_) => {
                 assert!(status("ok") && report["pack"]["objects"] != 0, "{about}");
             }
             End::Fails => assert!(status("failed"), "{about}"),
@@ -420,7 +465,7 @@ fn git_relay_sync() {
 
 #[test]
 fn git_push() {
-    for route in ROUTES.iter().filter(|route| route.by_push) {
+    for route in ROUTES.iter().filter(|route| route.config.is_some()) {
         Scene::new(*route).run(true);
     }
 }

@@ -107,7 +107,6 @@ impl<'a> Job<'a> {
     }
 
     fn attempt(&self, run: &mut Run, progress: &dyn Progress) -> Result<()> {
-        check_options(self.options)?;
         let config = configuration(self.options)?;
         let ends = Ends::connect(self.source, self.target, &config, self.dry_run)?;
         let (source, target, place, made) = ends.into_parts();
@@ -195,15 +194,6 @@ impl<'a> Job<'a> {
             _ => execute(run, session, &plan, policy, (self.best_effort, progress)).map(drop),
         }
     }
-}
-
-/// What the engine cannot do yet is refused before anything is asked.
-fn check_options(options: &Options) -> Result<()> {
-    if options.terms.target_max_pack_bytes.is_some() {
-        let message = "splitting packs for the target is not supported yet";
-        return Err(Error::new(Kind::Unsupported, message));
-    }
-    Ok(())
 }
 
 /// The configuration that git sees here, with the protocol that was asked for.

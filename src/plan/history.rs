@@ -94,6 +94,11 @@ impl History {
         Ok(())
     }
 
+    /// The object format of the ids.
+    pub fn format(&self) -> Format {
+        self.ids.format()
+    }
+
     /// How many commits are at hand.
     pub fn len(&self) -> usize {
         self.commits
@@ -131,7 +136,28 @@ impl History {
         Ok(number)
     }
 
-    fn parents(&self, commit: u32) -> Option<&[u32]> {
+    /// The number of a commit whose id has been seen; numbers are given in the order of sight, from 0 on.
+    pub(super) fn find(&self, id: &oid) -> Option<u32> {
+        self.ids.get(id)
+    }
+
+    /// The id that has this number.
+    pub(super) fn id(&self, number: u32) -> Option<ObjectId> {
+        self.ids.id(number)
+    }
+
+    /// How many ids have been seen, of commits at hand and of others.
+    pub(super) fn seen(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether this commit is at hand, not just its id.
+    pub fn contains(&self, id: &oid) -> bool {
+        self.find(id).is_some_and(|number| self.parents(number).is_some())
+    }
+
+    /// The numbers of a commit's parents; `None` for one that is not at hand.
+    pub(super) fn parents(&self, commit: u32) -> Option<&[u32]> {
         let start = self.starts.get(commit as usize)?.checked_sub(1)?;
         let (count, rest) = self.links.get(start as usize..)?.split_first()?;
         rest.get(..*count as usize)

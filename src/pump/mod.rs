@@ -40,9 +40,11 @@ pub fn relay(
         };
         let len = data.len();
         let released = check.feed(data).map_err(|err| err.on(Side::Source))?;
-        pass_on(&released, targets)?;
-        source.consume(len);
+        let passed = pass_on(&released, targets);
+        // Also if that failed: a target may have refused just this slice.
         progress(check.bytes(), check.objects().unwrap_or_default());
+        passed?;
+        source.consume(len);
     }
     let (trailer, summary) = check.finish().map_err(|err| err.on(Side::Source))?;
     pass_on(&trailer, targets)?;

@@ -73,6 +73,17 @@ impl Target {
         }
     }
 
+    /// Whether the refs, as they are now, show that all of `commands` were carried out.
+    pub fn shows(&mut self, commands: &[Command]) -> bool {
+        let Ok(now) = self.look_again() else {
+            return false;
+        };
+        commands.iter().all(|command| {
+            let value = now.refs.find(&command.name).map(|entry| entry.oid);
+            value.unwrap_or(ObjectId::null(command.new.kind())) == command.new
+        })
+    }
+
     /// Whether the last push may have been carried out although it ended in an error.
     pub fn owes_an_answer(&self) -> bool {
         self.owes_an_answer

@@ -259,7 +259,7 @@ fn read_report<'a>(
                 .map_err(|err| Error::from_transport(err, "no answer to the push"))?;
             let Some(line) = line.as_bstr() else { break };
             if body.len() as u64 > REPORT_LIMIT {
-                return Err(Error::new(Kind::Limit, "sends a report without an end"));
+                return Err(Error::new(Kind::Peer, "sends a report without an end"));
             }
             pkt_line(&mut body, line.trim_end_with(|c| c == '\n').as_bytes())?;
         }

@@ -1,18 +1,20 @@
 //! Carrying a job out by the route that was chosen, and by another one where that one turns out not to be open.
 
-use std::cell::RefCell;
-
-use bstr::ByteSlice;
 use gix_hash::ObjectId;
 
+use super::batched::Pins;
 use super::local::LocalWork;
-use super::{Mode, Route, Strategy, Terms, materialized, relay};
-use crate::error::{Error, Kind, Result, Side};
+use super::refusal::{Listening, TooMuch, wants_length};
+use super::{Mode, Route, Strategy, Terms, batched, materialized, refusal, relay};
+use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
 use crate::pump::Summary;
 use crate::receive_pack::{PushRequest, Target};
 use crate::upload_pack::Source;
 use crate::wire::report::Report;
+
+/// A pack of fewer bytes is cut only for a limit that is known.
+const LEAST_TO_CUT: u64 = 64 * 1024;
 
 /// The two ends of a delivery.
 pub struct Ends<'a> {
@@ -83,10 +85,19 @@ impl From<Summary> for Moved {
 /// # Errors
 /// Whatever stops the run as a whole; what the target says about each ref is in the [`Transfer`].
 pub fn deliver(mut ends: Ends<'_>, job: &Job, route: Route, progress: &dyn Progress) -> Result<Transfer> {
+    let left = Pins::find(ends.source, ends.target);
+    let transfer = carry_out(&mut ends, job, route, progress)?;
+    if transfer.route.mode != Mode::Batched && transfer.report.is_all_done() {
+        batched::sweep(ends.target, &left, progress);
+    }
+    Ok(transfer)
+}
+
+fn carry_out(ends: &mut Ends<'_>, job: &Job, route: Route, progress: &dyn Progress) -> Result<Transfer> {
     let mut taken = route;
     let listening = Listening::to(progress);
     let may_store = job.terms.strategy != Strategy::Relay;
-    let mut result = attempt(&mut ends, job, route, &listening);
+    let mut result = attempt(ends, job, route, &listening);
     if matches!(&result, Err(err) if wants_length(err)) && may_store {
         progress.remark("the target wants to know the length of the pack, storing it first");
         ends.target.reconnect()?;
@@ -94,7 +105,12 @@ pub fn deliver(mut ends: Ends<'_>, job: &Job, route: Route, progress: &dyn Progr
         if taken.mode != Mode::Materialized {
             taken = by_way_of_here("length-required");
         }
-        result = attempt(&mut ends, job, route, &listening);
+        result = attempt(ends, job, route, &listening);
+    }
+    if let Some(why) =
+        too_much(ends.target, job, &result, &listening).filter(|_| route.mode != Mode::Materialized)
+    {
+        return in_batches(ends, job, why, progress);
     }
     let (mut report, mut pack) = result.map_err(|err| explain(err, may_store))?;
     let is_as_made = pack.is_some() && route.mode != Mode::Materialized;
@@ -103,12 +119,54 @@ pub fn deliver(mut ends: Ends<'_>, job: &Job, route: Route, progress: &dyn Progr
         ends.source.reconnect()?;
         ends.target.reconnect()?;
         taken = by_way_of_here("relayed-pack-refused");
-        (report, pack) = materialized::run(&mut ends, job, progress)?;
+        (report, pack) = materialized::run(ends, job, progress)?;
     }
     Ok(Transfer {
         report,
         moved: pack.map(Moved::from),
         route: taken,
+    })
+}
+
+/// Whether the target refused so much at once, and how many bytes that was. What was carried out after all, with nobody
+/// waiting for it any more, was not too much.
+fn too_much(
+    target: &mut Target,
+    job: &Job,
+    result: &Result<relay::Relayed>,
+    listening: &Listening<'_>,
+) -> Option<(TooMuch, u64)> {
+    let over_http = !target.link().connection_persists_across_multiple_requests();
+    let passed = over_http.then(|| listening.passed());
+    let why = listening.too_much(result.as_ref().map(|(report, _)| report), passed)?;
+    match result {
+        // The target was not asked: the pack outgrew what the user knows of it.
+        Err(err) if err.kind() == Kind::Limit && err.status().is_none() => Some((why, u64::MAX)),
+        Err(_) if target.owes_an_answer() && target.shows(&job.push.commands) => None,
+        // So little is refused for another reason, whatever the server says.
+        _ if why.limit.is_none() && listening.passed() < LEAST_TO_CUT => None,
+        _ => Some((why, listening.passed())),
+    }
+}
+
+fn in_batches(
+    ends: &mut Ends<'_>,
+    job: &Job,
+    (why, bytes): (TooMuch, u64),
+    progress: &dyn Progress,
+) -> Result<Transfer> {
+    progress.remark(match why.reason {
+        refusal::TIME => "the target ran out of time, sending the pack in batches",
+        _ => "the pack is larger than the target takes at once, sending it in batches",
+    });
+    let (report, moved) = batched::run(ends, job, (why, bytes), progress)?;
+    Ok(Transfer {
+        report,
+        moved: Some(moved),
+        route: Route {
+            mode: Mode::Batched,
+            reason: why.reason,
+        },
     })
 }
 
@@ -126,120 +184,9 @@ fn by_way_of_here(reason: &'static str) -> Route {
     }
 }
 
-/// HTTP 411: the target takes no upload in chunks.
-fn wants_length(err: &Error) -> bool {
-    err.side() == Some(Side::Target)
-        && err.kind() == Kind::Unsupported
-        && err.message().contains("(HTTP 411)")
-}
-
 fn explain(err: Error, may_store: bool) -> Error {
     match wants_length(&err) && !may_store {
         true => err.hint("with --strategy auto the pack is stored first, and sent with its length"),
         false => err,
-    }
-}
-
-/// Keeps what the target says while it takes a pack: its report gives no reasons.
-struct Listening<'a> {
-    to: &'a dyn Progress,
-    heard: RefCell<Vec<u8>>,
-}
-
-impl<'a> Listening<'a> {
-    /// As much as tells why; the rest may be what hooks have to say.
-    const KEPT: usize = 16 * 1024;
-
-    fn to(progress: &'a dyn Progress) -> Self {
-        Listening {
-            to: progress,
-            heard: RefCell::default(),
-        }
-    }
-
-    /// Whether the target refused the pack as such, and not because of what is in it, how much that is, who sends it,
-    /// or for lack of room: other bytes with the same objects may do.
-    fn could_be_the_pack(&self, report: &Report) -> bool {
-        const OTHER: [&str; 14] = [
-            "maximum allowed size",
-            "too large",
-            "too big",
-            "no space",
-            "disk full",
-            "quota",
-            "memory",
-            "timed out",
-            "timeout",
-            "fsck",
-            "denied",
-            "read-only",
-            "not allowed",
-            "shallow",
-        ];
-        let Some(why) = &report.unpack_error else {
-            return false;
-        };
-        let heard = self.heard.borrow();
-        let said = format!("{why}\n{}", heard.to_str_lossy()).to_ascii_lowercase();
-        !OTHER.iter().any(|words| said.contains(words))
-    }
-}
-
-impl Progress for Listening<'_> {
-    fn source_text(&self, text: &[u8]) {
-        self.to.source_text(text);
-    }
-
-    fn target_text(&self, text: &[u8]) {
-        let mut heard = self.heard.borrow_mut();
-        let room = Self::KEPT.saturating_sub(heard.len());
-        heard.extend(text.iter().take(room));
-        self.to.target_text(text);
-    }
-
-    fn pack_bytes(&self, bytes: u64, objects: u32) {
-        self.to.pack_bytes(bytes, objects);
-    }
-
-    fn pack_sent(&self) {
-        self.to.pack_sent();
-    }
-
-    fn remark(&self, text: &str) {
-        self.to.remark(text);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::progress::Silent;
-
-    #[test]
-    fn another_pack_helps_only_against_faults_of_the_pack() {
-        let could = |unpack: Option<&str>, heard: &str| {
-            let listening = Listening::to(&Silent);
-            listening.target_text(heard.as_bytes());
-            let report = Report {
-                unpack_error: unpack.map(str::to_owned),
-                ..Report::default()
-            };
-            listening.could_be_the_pack(&report)
-        };
-        assert!(could(Some("index-pack abnormal exit"), ""));
-        assert!(could(
-            Some("index-pack abnormal exit"),
-            "fatal: pack has bad object at offset 12: inflate returned -3\n"
-        ));
-        assert!(!could(None, ""));
-        let reasons = [
-            "fatal: pack exceeds maximum allowed size (2.00 MiB)",
-            "fatal: write error: No space left on device",
-            "error: object 123: missingSpaceBeforeDate\nfatal: fsck error in packed object",
-        ];
-        for heard in reasons {
-            assert!(!could(Some("index-pack abnormal exit"), heard), "{heard}");
-        }
-        assert!(!could(Some("Permission denied"), ""));
     }
 }

@@ -1,11 +1,13 @@
 //! The ways to carry out a plan: which route to take, and each route.
 
 pub mod ancestry;
+mod batched;
 mod deliver;
 pub mod lfs;
 pub mod local;
 mod materialized;
 pub mod presence;
+mod refusal;
 pub mod relay;
 mod route;
 mod spool;

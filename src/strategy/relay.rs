@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead, Read, Write};
 
-use super::{Job, spool};
+use super::Job;
+use super::spool::Stored;
 use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
 use crate::pump::{self, PackCheck, Summary};
@@ -12,7 +13,7 @@ use crate::wire::pack::empty_pack;
 use crate::wire::report::Report;
 
 /// A pack up to this size is held and sent with its length; git's `http.postBuffer` has the same default.
-const HELD_PACK: u64 = 1024 * 1024;
+pub(super) const HELD_PACK: u64 = 1024 * 1024;
 
 /// The target's verdict, and the pack that moved if one was needed.
 pub type Relayed = (Report, Option<Summary>);
@@ -74,18 +75,16 @@ fn attempt(
     let mut pack = response
         .pack
         .ok_or_else(|| Error::new(Kind::Peer, "sent no pack although asked for one").on(Side::Source))?;
-    let limit = match target.announces_lengths() {
-        true => job.terms.stored_limit(),
-        false => job.terms.max_pack_bytes,
-    };
-    let sent = send(&mut pack, PackCheck::new(format, limit), target, job, progress);
-    sent.map_err(|err| {
-        if target.announces_lengths() {
-            job.terms.explain_limit(err)
-        } else {
-            err
-        }
-    })
+    let stored = is_stored(target, job);
+    let check = PackCheck::new(format, job.terms.relayed_limit(stored));
+    let sent = send(&mut pack, check, target, job, progress);
+    sent.map_err(|err| job.terms.explain_relayed(err, stored))
+}
+
+/// Whether a pack has to be complete here before it may go: the target wants its length beforehand, or takes only so
+/// much.
+fn is_stored(target: &Target, job: &Job) -> bool {
+    target.announces_lengths() || job.terms.target_max_pack_bytes.is_some()
 }
 
 /// The error for a source that lacks a part of its history.
@@ -124,11 +123,10 @@ pub(super) fn send(
         return Ok((report, Some(summary)));
     }
     let mut stream = io::Cursor::new(head).chain(pack);
-    if target.announces_lengths() {
-        let (mut file, summary) = spool::spool(&mut stream, check, &mut on_bytes)?;
-        let body = Body::Sized(summary.bytes, &mut file);
-        let report = target.push(&job.push, body, progress)?;
-        return Ok((report, Some(summary)));
+    if is_stored(target, job) {
+        let mut stored = Stored::new(&mut stream, check, &mut on_bytes)?;
+        let report = target.push(&job.push, stored.body()?, progress)?;
+        return Ok((report, Some(stored.summary)));
     }
     let mut check = Some(check);
     let mut summary = None;

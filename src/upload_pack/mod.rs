@@ -102,6 +102,13 @@ impl Source {
         self.fetch_feature("shallow")
     }
 
+    /// Whether commits can be asked for that no ref names, if they exist. Protocol v2 has no rule against it
+    /// (`gitprotocol-v2`, "fetch"), older ones want the server's leave.
+    pub fn serves_any_commit(&self) -> bool {
+        const LEAVE: [&str; 2] = ["allow-reachable-sha1-in-want", "allow-any-sha1-in-want"];
+        self.protocol == Protocol::V2 || LEAVE.iter().any(|name| self.capabilities.contains(name))
+    }
+
     /// What the server calls itself.
     pub fn agent(&self) -> Option<String> {
         value_of(&self.capabilities, "agent")

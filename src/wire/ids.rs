@@ -29,6 +29,11 @@ impl IdTable {
         }
     }
 
+    /// The format of the ids.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
     /// How many ids there are.
     pub fn len(&self) -> usize {
         self.bytes.len() / self.format.len_in_bytes()

@@ -62,6 +62,24 @@ impl Report {
         Ok(report)
     }
 
+    /// What a target says that has done what the commands for the refs `names` asked for.
+    pub fn all_done<'a>(names: impl IntoIterator<Item = &'a BStr>) -> Report {
+        let done = |name: &BStr| RefReport {
+            name: name.to_owned(),
+            error: None,
+            options: Vec::new(),
+        };
+        Report {
+            unpack_error: None,
+            refs: names.into_iter().map(done).collect(),
+        }
+    }
+
+    /// Whether everything was done that was asked for.
+    pub fn is_all_done(&self) -> bool {
+        self.unpack_error.is_none() && self.refs.iter().all(|entry| entry.error.is_none())
+    }
+
     fn add_line(&mut self, line: &BStr) -> Result<()> {
         if let Some(name) = line.strip_prefix(b"ok ") {
             self.refs.push(RefReport {

@@ -25,6 +25,9 @@ pub enum Fault {
     Stall(usize),
     /// The connection ends after so many bytes of the request body were passed on.
     CutRequest(usize),
+    /// The connection ends after so many bytes of any request body, as often as it happens: so does a 413 look that is
+    /// lost.
+    CutAbove(usize),
     /// Nothing more of the request body is read after so many bytes, and no answer comes.
     StallRequest(usize),
     /// The answer has this status; the host never sees the request, nor the proxy its body.
@@ -41,7 +44,10 @@ pub enum Fault {
 
 impl Fault {
     fn is_of_request(self) -> bool {
-        matches!(self, Fault::CutRequest(_) | Fault::StallRequest(_)) || self.is_of_answer()
+        matches!(
+            self,
+            Fault::CutRequest(_) | Fault::CutAbove(_) | Fault::StallRequest(_)
+        ) || self.is_of_answer()
     }
 
     fn is_of_answer(self) -> bool {
@@ -205,6 +211,7 @@ impl Plan {
     ) -> io::Result<()> {
         let (limit, stall) = match fault {
             Some(Fault::CutRequest(at)) if self.strikes() => (at, false),
+            Some(Fault::CutAbove(at)) => (at, false),
             Some(Fault::StallRequest(at)) if self.strikes() => (at, true),
             _ => (usize::MAX, false),
         };
@@ -218,6 +225,7 @@ impl Plan {
             passed += data.len();
             listening = listening && pass_on(&mut server, data, chunked).is_ok();
             if passed == limit {
+                self.hit.fetch_add(1, Ordering::SeqCst);
                 if stall {
                     std::thread::sleep(http1::PATIENCE);
                 }

@@ -126,6 +126,11 @@ impl Running {
         self.child.id()
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Wait for the end, which is when both streams are closed too: a child that outlives its parent counts.
     pub fn finish(mut self) -> Output {
         let deadline = Instant::now() + self.watchdog;

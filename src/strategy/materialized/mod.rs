@@ -47,11 +47,11 @@ pub(super) fn run(ends: &mut Ends<'_>, job: &Job, progress: &dyn Progress) -> Re
         inner: repacked,
         failure: RefCell::default(),
     };
-    let check = PackCheck::new(format, job.terms.max_pack_bytes);
+    let check = PackCheck::new(format, job.terms.relayed_limit(false));
     let sent = relay::send(&mut repacked, check, ends.target, job, progress);
     match repacked.failure.into_inner() {
         Some(why) => Err(repository.failed(why)),
-        None => sent,
+        None => sent.map_err(|err| job.terms.explain_relayed(err, false)),
     }
 }
 

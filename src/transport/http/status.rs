@@ -231,7 +231,7 @@ impl Refusal {
             message.push_str(": ");
             message.push_str(words);
         }
-        let err = Error::new(kind, message);
+        let err = Error::new(kind, message).with_status(status);
         if status != 401 {
             return err;
         }

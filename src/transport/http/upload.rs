@@ -13,18 +13,6 @@ use crate::error::{Error, Kind, Result};
 /// How many bytes may wait between the caller and the network; both sides of a relay then keep busy.
 pub(super) const CAPACITY: usize = 256 * 1024;
 
-/// A copy of `err` for whoever else has to be told.
-pub(super) fn again(err: &Error) -> Error {
-    let mut copy = Error::new(err.kind(), err.message());
-    if let Some(side) = err.side() {
-        copy = copy.on(side);
-    }
-    if let Some(hint) = err.hint_text() {
-        copy = copy.hint(hint);
-    }
-    copy
-}
-
 /// What everyone gets to hear after an abort.
 pub(super) fn aborted() -> Error {
     Error::new(Kind::Network, "the request was aborted before it was complete")
@@ -121,7 +109,7 @@ impl Pipe {
         match std::mem::replace(&mut state.outcome, Outcome::Taken) {
             Outcome::Ready(answer) => Ok(answer),
             Outcome::Failed(err) => {
-                let copy = again(&err);
+                let copy = err.duplicate();
                 state.outcome = Outcome::Failed(copy);
                 Err(err)
             }
@@ -160,7 +148,7 @@ impl Pipe {
     fn why_closed(&self, mut state: MutexGuard<'_, State>) -> Error {
         loop {
             match &state.outcome {
-                Outcome::Failed(err) => return again(err),
+                Outcome::Failed(err) => return err.duplicate(),
                 Outcome::Ready(_) | Outcome::Taken => {
                     return Error::new(Kind::Peer, "the server answered before the upload was complete");
                 }

@@ -1,0 +1,216 @@
+//! Pieces of the row, fetched so that each fills a pack and none is too large.
+
+use std::io::{self, Read};
+
+use gix_hash::ObjectId;
+
+use super::super::relay::shallow_source;
+use super::super::spool::Stored;
+use super::Batches;
+use super::sizes::Forecast;
+use crate::error::{Error, Kind, Result, Side};
+use crate::progress::Silent;
+use crate::pump::PackCheck;
+use crate::upload_pack::FetchRequest;
+
+/// So many packs are begun and dropped because their size can be foretold; then one has to do.
+const FORECASTS: u32 = 3;
+/// So often a piece that is half empty is fetched again with more commits.
+const GROWTHS: u32 = 2;
+
+/// What came of fetching a piece.
+#[derive(Debug)]
+enum Fetched {
+    Whole(Stored),
+    /// It was dropped, and the next guess is another one.
+    Dropped,
+    /// It was too large, with so many objects.
+    TooLarge(u32),
+}
+
+impl Batches<'_, '_> {
+    /// Fetch the next piece, and say where it ends.
+    pub(super) fn next_piece(&mut self) -> Result<(usize, Stored)> {
+        let (mut forecasts, mut growths) = (FORECASTS, GROWTHS);
+        loop {
+            let left = self.row.len() - self.at;
+            let to = self.fit(self.sizes.guess(left));
+            let commits = to - self.at;
+            let fetched = self.fetch(to, &mut forecasts)?;
+            log::debug!(target: "relay::source", "{commits} commits of {left}: {fetched:?}");
+            match fetched {
+                Fetched::Dropped => {}
+                Fetched::TooLarge(_) if self.is_least(to) && self.has_tail(to) => self.tail_apart = true,
+                Fetched::TooLarge(_) if self.is_least(to) => return Err(self.cannot_fit(to, None)),
+                Fetched::TooLarge(objects) => self.sizes.too_large(commits, objects),
+                Fetched::Whole(piece) => {
+                    let (objects, bytes) = (piece.summary.objects, piece.summary.bytes);
+                    let is_full = self.sizes.learn(commits, left, objects, bytes);
+                    if is_full || growths == 0 || self.fit(self.sizes.guess(left)) <= to {
+                        return Ok((to, piece));
+                    }
+                    growths -= 1;
+                }
+            }
+        }
+    }
+
+    /// Ask for the piece up to `to`, and take it in if it is not foreseeable that it is too large or too small.
+    fn fetch(&mut self, to: usize, forecasts: &mut u32) -> Result<Fetched> {
+        let (commits, left) = (to - self.at, self.row.len() - self.at);
+        let may_drop = *forecasts > 0 && !self.is_least(to);
+        let wants = match self.is_last(to) {
+            true => self.job.wants.clone(),
+            false => self.holders(to).into_iter().map(|command| command.new).collect(),
+        };
+        let request = self.request(wants);
+        let (limit, limit_is_ours) = self.limit();
+        let (before, progress) = (self.moved.bytes, self.progress);
+        let response = self.ends.source.fetch(&request, progress)?;
+        if !response.shallow.is_empty() {
+            return Err(shallow_source());
+        }
+        let mut pack = response.pack.ok_or_else(no_pack)?;
+        let (header, objects) = read_header(&mut pack)?;
+        if may_drop && self.sizes.forecast(commits, left, objects) != Forecast::Good {
+            *forecasts -= 1;
+            return Ok(Fetched::Dropped);
+        }
+        let check = PackCheck::new(self.row.format(), Some(limit));
+        let mut on_bytes = |bytes, objects| progress.pack_bytes(before + bytes, objects);
+        match Stored::new(&mut header.as_slice().chain(pack), check, &mut on_bytes) {
+            Ok(piece) => Ok(Fetched::Whole(piece)),
+            Err(err) if err.kind() != Kind::Limit => Err(err),
+            Err(err) if limit_is_ours => Err(self.job.terms.explain_limit(err)),
+            Err(_) => Ok(Fetched::TooLarge(objects)),
+        }
+    }
+
+    /// Fetch what hangs behind the commits, which are all on the target; `None` if that is nothing.
+    pub(super) fn fetch_tail(&mut self) -> Result<Option<Stored>> {
+        let has = |oid: &ObjectId| self.haves.contains(oid);
+        let wants: Vec<ObjectId> = self.job.wants.iter().copied().filter(|oid| !has(oid)).collect();
+        if wants.is_empty() {
+            return Ok(None);
+        }
+        let request = self.request(wants);
+        let (limit, limit_is_ours) = self.limit();
+        let (before, progress) = (self.moved.bytes, self.progress);
+        let mut pack = self
+            .ends
+            .source
+            .fetch(&request, progress)?
+            .pack
+            .ok_or_else(no_pack)?;
+        let check = PackCheck::new(self.row.format(), Some(limit));
+        let mut on_bytes = |bytes, objects| progress.pack_bytes(before + bytes, objects);
+        match Stored::new(&mut pack, check, &mut on_bytes) {
+            Ok(piece) => Ok(Some(piece)),
+            Err(err) if err.kind() != Kind::Limit => Err(err),
+            Err(err) if limit_is_ours => Err(self.job.terms.explain_limit(err)),
+            Err(_) => Err(too_large("what tags name besides commits is", limit, None)),
+        }
+    }
+
+    fn request(&self, wants: Vec<ObjectId>) -> FetchRequest {
+        FetchRequest {
+            wants,
+            haves: self.haves.clone(),
+            done: true,
+            thin_pack: self.thin && !self.haves.is_empty(),
+            ofs_delta: self.ends.target.offers("ofs-delta"),
+            progress: self.job.progress,
+            ..FetchRequest::default()
+        }
+    }
+
+    /// The most bytes that the next pack may have, and whether that is the user's limit and not the target's.
+    fn limit(&self) -> (u64, bool) {
+        let terms = &self.job.terms;
+        let rest = terms
+            .max_pack_bytes
+            .map(|max| max.saturating_sub(self.moved.bytes));
+        let ours = [rest, terms.materialized_max_bytes].into_iter().flatten().min();
+        match ours.filter(|ours| *ours < self.sizes.limit()) {
+            Some(ours) => (ours, true),
+            None => (self.sizes.limit(), false),
+        }
+    }
+
+    /// Where a piece of so many commits may end.
+    pub(super) fn fit(&self, commits: usize) -> usize {
+        let wanted = self.at + commits;
+        match &self.steps {
+            Some(steps) => steps.fit(self.at, wanted).unwrap_or(self.row.len()),
+            None => wanted,
+        }
+    }
+
+    /// Whether no piece can be shorter than that up to `to`.
+    pub(super) fn is_least(&self, to: usize) -> bool {
+        to <= self.fit(1)
+    }
+
+    /// Whether something goes with the commits up to `to` that could go behind them.
+    fn has_tail(&self, to: usize) -> bool {
+        self.is_last(to) && self.job.wants.iter().any(|oid| self.row.end_at(oid).is_none())
+    }
+
+    /// The error for a piece that cannot be made smaller; `bytes` is its size, if the target had it in hands.
+    pub(super) fn cannot_fit(&mut self, to: usize, bytes: Option<u64>) -> Error {
+        let limit = self.sizes.limit();
+        let Some(commit) = to.checked_sub(1).and_then(|place| self.row.id(place)) else {
+            return too_large("the pack is", limit, bytes);
+        };
+        let bytes = bytes.or_else(|| self.measure(to).ok());
+        match to - self.at {
+            1 => too_large(
+                &format!("the commit {commit} alone needs a pack that is"),
+                limit,
+                bytes,
+            ),
+            many => too_large(
+                &format!("{many} commits up to {commit}, which have to go together, are"),
+                limit,
+                bytes,
+            ),
+        }
+    }
+
+    /// How large the piece up to `to` is, by reading all of it.
+    fn measure(&mut self, to: usize) -> Result<u64> {
+        let wants = self.holders(to).into_iter().map(|command| command.new).collect();
+        let request = self.request(wants);
+        let mut pack = self
+            .ends
+            .source
+            .fetch(&request, &Silent)?
+            .pack
+            .ok_or_else(no_pack)?;
+        io::copy(&mut pack, &mut io::sink()).map_err(reading)
+    }
+}
+
+fn too_large(what: &str, limit: u64, bytes: Option<u64>) -> Error {
+    let size = bytes.map(|bytes| format!(" ({bytes} bytes)")).unwrap_or_default();
+    let message = format!("{what} larger than the {limit} bytes that it takes at once{size}");
+    Error::new(Kind::Limit, message)
+        .on(Side::Target)
+        .hint("its owner can raise the limit, or the history has to be rewritten without the large files")
+}
+
+fn no_pack() -> Error {
+    Error::new(Kind::Peer, "sent no pack although asked for one").on(Side::Source)
+}
+
+fn reading(err: io::Error) -> Error {
+    Error::from_io(err, "reading the pack").on(Side::Source)
+}
+
+/// The first bytes of a pack, as far as they have come, and the number of objects that they tell.
+fn read_header(pack: &mut impl Read) -> Result<(Vec<u8>, u32)> {
+    let mut header = Vec::new();
+    pack.take(12).read_to_end(&mut header).map_err(reading)?;
+    let objects = header.last_chunk().copied().map(u32::from_be_bytes);
+    Ok((header, objects.unwrap_or_default()))
+}

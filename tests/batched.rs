@@ -1,0 +1,462 @@
+//! Pushes that a target does not take in one piece: how they are cut, how they go on after a kill, and what is said of
+//! those that cannot be cut.
+
+#![allow(clippy::print_stderr, reason = "libtest shows it when a test fails")]
+#![allow(clippy::unwrap_used, reason = "in a test a surprise should end the test")]
+
+mod support;
+
+use support::history::{Import, noise};
+use support::http::Request;
+use support::pair::WAYS;
+use support::relay::{json, refs, relay, relay_in};
+use support::repo::assert_same_refs;
+use support::{Apache, Fault, Git, Options, Output, Pair, Proxy, gits};
+
+const LIMIT: u64 = 200_000;
+const LIMITED: [&str; 2] = ["--target-max-pack-bytes", "200000"];
+
+/// Some 1.6 MB, in 160 commits: a main line, a branch that was merged and one that was not, tags.
+fn fill(pair: &Pair) {
+    let mut import = Import::new();
+    let main = grow(&mut import, "main", None, 60);
+    let side = grow(&mut import, "side", Some(&main[20]), 40);
+    let files: [(&str, &[u8]); 1] = [("merged", b"both\n")];
+    let merge = import.commit("refs/heads/main", &[&main[59], &side[39]], &files);
+    grow(&mut import, "main", Some(&merge), 30);
+    grow(&mut import, "apart", Some(&main[40]), 30);
+    import.tag("v1", &main[30]);
+    import.tag("v2", &side[10]);
+    import.reference("refs/tags/light", &merge);
+    import.into_repo(&pair.source);
+}
+
+/// Commits to a branch, each with some 10 kB of its own.
+fn grow(import: &mut Import, branch: &str, from: Option<&str>, count: u32) -> Vec<String> {
+    let mut marks: Vec<String> = Vec::new();
+    for n in 0..count {
+        let seed = branch.bytes().map(u32::from).sum::<u32>() * 1000 + n + count;
+        let parent = marks.last().map(String::as_str).or(from);
+        let parents: Vec<&str> = parent.into_iter().collect();
+        let name = format!("refs/heads/{branch}");
+        let file = format!("{branch}-{}", n % 7);
+        marks.push(import.commit(name, &parents, &[(&file, &noise(seed, 12_000))]));
+    }
+    marks
+}
+
+fn filled(git: &Git, options: Options) -> Pair {
+    let pair = Pair::with(git, &[], options);
+    pair.source.config("uploadpack.allowFilter", "true");
+    fill(&pair);
+    pair
+}
+
+/// The packs of which the report tells.
+fn batches(report: &serde_json::Value) -> u64 {
+    assert_eq!(report["relay_mode"], "batched", "{report}");
+    assert_eq!(report["relay"], true, "{report}");
+    report["pack"]["batches"].as_u64().unwrap()
+}
+
+/// The target has all of the source, and nothing of ours.
+#[track_caller]
+fn assert_arrived(pair: &Pair) {
+    assert_same_refs(&pair.source, &pair.target);
+    pair.target.fsck();
+}
+
+fn uploads(pair: &Pair) -> Vec<Request> {
+    let requests = pair.server.requests().into_iter();
+    let upload =
+        |request: &Request| request.line() == "POST /target.git/git-receive-pack" && request.sent > 4;
+    requests.filter(upload).collect()
+}
+
+#[test]
+fn a_first_push_is_cut_into_few_packs_none_of_them_too_large() {
+    for git in gits() {
+        for (from, to) in WAYS {
+            let pair = filled(git, Options::default()).reached(from, to);
+            let args = [&["--tags", "--json"], &LIMITED[..]].concat();
+            let report = json(&relay(&pair, "sync", &args).ok());
+            assert_eq!(report["relay_reason"], "target-pack-limit");
+            let (count, bytes) = (batches(&report), report["pack"]["bytes"].as_u64().unwrap());
+            let fewest = bytes.div_ceil(LIMIT);
+            assert!(count <= fewest + 2, "{count} batches, {fewest} would do");
+            for upload in uploads(&pair) {
+                assert!(upload.sent < LIMIT + 2000, "{}", upload.sent);
+            }
+            assert_arrived(&pair);
+        }
+    }
+}
+
+/// Git asks for it by its configuration, on a target that has refs already; each kind of update is there.
+#[test]
+fn updates_of_all_kinds_go_in_batches() {
+    for git in gits() {
+        let pair = filled(git, Options::default());
+        let at = pair.target.at();
+        let old = [
+            "push",
+            &at,
+            "main~20:refs/heads/main",
+            "v2",
+            "side:refs/heads/gone",
+        ];
+        pair.source.git(&old).ok();
+        let mut import = Import::since(1_650_000_000);
+        grow(&mut import, "apart", Some("refs/heads/main^0"), 2);
+        import.into_repo(&pair.target);
+        let twin = pair.world.copy(&pair.target, "twin.git");
+        let limit = format!("relay.targetMaxPackBytes={LIMIT}");
+        let words = ["push", "--prune", "--porcelain", &pair.url()];
+        let refspecs = ["refs/heads/*", "+refs/heads/apart", "refs/tags/*"];
+        let command = pair.here.cmd().args(["-c", &limit]).args(words).args(refspecs);
+        let by_relay = pair.run(command).ok().says("relay: batched, ");
+        assert_arrived(&pair);
+        pair.reset_target(&twin);
+        let mirror = pair.world.mirror(&pair.source, "mirror.git");
+        let by_git = mirror.git(&[&["push", "--prune", "--porcelain", &at], &refspecs[..]].concat());
+        let table = |output: &Output| -> Vec<String> {
+            let lines = output.out();
+            let mut lines: Vec<_> = lines
+                .lines()
+                .filter(|l| l.contains("refs/"))
+                .map(String::from)
+                .collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(table(&by_relay), table(&by_git.ok()));
+    }
+}
+
+/// Whatever fits goes as ever: no extra request, no other route.
+#[test]
+fn a_push_within_the_limit_is_none_in_batches() {
+    let pair = filled(&gits()[0], Options::default());
+    let report = json(&relay(&pair, "sync", &["--json", "--target-max-pack-bytes", "20m"]).ok());
+    assert_eq!(
+        (&report["relay_mode"], &report["pack"]["batches"]),
+        (&"bootstrap".into(), &1.into())
+    );
+    assert_eq!(uploads(&pair).len(), 1);
+}
+
+/// The target says how much it takes, when it is too late for the pack in hand.
+#[test]
+fn the_limit_that_git_names_is_kept() {
+    for git in gits() {
+        for (from, to) in WAYS {
+            let pair = filled(git, Options::default()).reached(from, to);
+            pair.target.config("receive.maxInputSize", "300k");
+            let report = json(
+                &relay(&pair, "sync", &["--tags", "--json"])
+                    .ok()
+                    .says("in batches"),
+            );
+            assert_eq!(report["relay_reason"], "target-pack-limit");
+            let fewest = report["pack"]["bytes"].as_u64().unwrap().div_ceil(300 << 10);
+            assert!(batches(&report) <= fewest + 2, "{report}");
+            assert_arrived(&pair);
+        }
+    }
+}
+
+/// A web server in front refuses by 413 and names nothing.
+#[test]
+fn a_limit_that_is_not_named_is_found() {
+    for git in gits() {
+        let pair = filled(git, Options::default());
+        let Some(apache) = Apache::builder()
+            .limit_body(300_000)
+            .start(git, pair.world.path())
+        else {
+            return;
+        };
+        let (source, target) = (apache.url("source.git"), apache.url("target.git"));
+        let words = ["sync", "--tags", "--json", &source, &target];
+        let report = json(&relay_in(git, pair.world.path(), &words).ok().says("in batches"));
+        assert!((5..=14).contains(&batches(&report)), "{report}");
+        assert_arrived(&pair);
+    }
+}
+
+/// The same server, whose 413 is lost because it closes the connection with bytes unread.
+#[test]
+fn a_limit_that_shows_as_a_broken_connection_is_found() {
+    let pair = filled(&gits()[0], Options::default());
+    let proxy = Proxy::start(pair.server.address());
+    proxy.arm("/git-receive-pack HTTP", 0, Fault::CutAbove(1_100_000));
+    let (source, target) = (proxy.url("source.git"), proxy.url("target.git"));
+    let words = ["sync", "--tags", "--json", &source, &target];
+    let report = json(
+        &relay_in(&gits()[0], pair.world.path(), &words)
+            .ok()
+            .says("in batches"),
+    );
+    assert!((2..=5).contains(&batches(&report)), "{report}");
+    assert!(proxy.hit());
+    assert_arrived(&pair);
+}
+
+/// A gateway that gives up: in smaller pieces the target is faster.
+#[test]
+fn a_target_that_runs_out_of_time_gets_smaller_packs() {
+    for status in [408, 504] {
+        let pair = filled(&gits()[0], Options::default());
+        let proxy = Proxy::start(pair.server.address());
+        proxy.arm("/git-receive-pack HTTP", 0, Fault::RefuseLate(status));
+        let (source, target) = (proxy.url("source.git"), proxy.url("target.git"));
+        let words = ["sync", "--tags", "--json", &source, &target];
+        let report = json(
+            &relay_in(&gits()[0], pair.world.path(), &words)
+                .ok()
+                .says("out of time"),
+        );
+        assert_eq!(report["relay_reason"], "target-time-limit");
+        assert!(batches(&report) >= 2, "{report}");
+        assert_arrived(&pair);
+    }
+}
+
+/// Killed in the middle of five batches; each run goes on where the last one stopped, and nothing is sent again.
+#[test]
+fn a_run_that_is_killed_again_and_again_is_finished_in_the_end() {
+    let pair = filled(&gits()[0], Options::default());
+    let proxy = Proxy::start(pair.server.address());
+    let (source, target) = (proxy.url("source.git"), proxy.url("target.git"));
+    let words = [
+        &["relay", "sync", "--tags", "--json", &source, &target],
+        &LIMITED[..],
+    ]
+    .concat();
+    let command = || pair.world.git.cmd(pair.world.path()).args(&words);
+    let mut pins = 0;
+    for _ in 0..5 {
+        // One batch, or a pin where there is an object to try it with, arrives; the next one hangs.
+        proxy.arm("/git-receive-pack HTTP", 1, Fault::StallRequest(50_000));
+        let mut running = command().spawn();
+        while !proxy.hit() && !running.has_ended() {
+            std::thread::yield_now();
+        }
+        running.signal_group("KILL");
+        running.finish();
+        pair.target.fsck();
+        let refs = pair.target.refs();
+        assert!(
+            refs.keys().all(|name| name.starts_with(b"refs/relay/batch/")),
+            "{refs:?}"
+        );
+        assert!(refs.len() > pins, "nothing has arrived: {refs:?}");
+        pins = refs.len();
+    }
+    proxy.disarm();
+    let report = json(&command().ok());
+    assert_arrived(&pair);
+    let left = report["pack"]["bytes"].as_u64().unwrap();
+    assert!(left < 7 * LIMIT, "{left} bytes in the last run");
+    // The whole is 1.6 MB; each kill wasted no more than one batch.
+    let sent: u64 = uploads(&pair).iter().map(|upload| upload.sent).sum();
+    assert!(sent < 1_700_000 + 5 * LIMIT, "{sent} bytes");
+}
+
+/// What an earlier run has left goes with the next push of the same source, even if that needs no batches.
+#[test]
+fn temporary_refs_of_a_killed_run_are_removed_and_those_of_others_stay() {
+    let pair = filled(&gits()[0], Options::default());
+    let proxy = Proxy::start(pair.server.address());
+    let (url, at) = (proxy.url("source.git"), pair.target.at());
+    proxy.arm("/git-receive-pack HTTP", 2, Fault::RefuseEarly(403));
+    let words = ["sync", "--json", &url, &proxy.url("target.git")];
+    let output = relay_in(
+        &pair.world.git,
+        pair.world.path(),
+        &[&words[..], &LIMITED].concat(),
+    );
+    let output = output
+        .exits(128)
+        .says("target")
+        .says("stays on the target (batches: 2)");
+    let ours = pair.target.refs();
+    assert!(!ours.is_empty(), "{output}");
+    pair.source
+        .git(&["push", &at, "main~60:refs/relay/batch/0123456789abcdef/x"])
+        .ok();
+    let report = json(&relay_in(&pair.world.git, pair.world.path(), &["sync", "--json", &url, &at]).ok());
+    assert_eq!(report["relay_mode"], "bootstrap", "{report}");
+    let left: Vec<_> = pair
+        .target
+        .refs()
+        .into_keys()
+        .filter(|name| name.starts_with(b"refs/relay/"))
+        .collect();
+    assert_eq!(left, [b"refs/relay/batch/0123456789abcdef/x".to_vec()]);
+}
+
+#[test]
+fn a_commit_that_cannot_fit_is_named() {
+    for git in gits() {
+        let pair = filled(git, Options::default());
+        let mut import = Import::since(1_640_000_000);
+        let large = import.commit(
+            "refs/heads/main",
+            &["refs/heads/main^0"],
+            &[("x", &noise(7, 500_000))],
+        );
+        import.commit("refs/heads/main", &[&large], &[("x", b"small again\n")]);
+        import.into_repo(&pair.source);
+        let output = relay(&pair, "sync", &[&["--json"], &LIMITED[..]].concat()).exits(128);
+        let error = &json(&output)["error"];
+        assert_eq!(
+            (&error["kind"], &error["side"]),
+            (&"limit".into(), &"target".into())
+        );
+        let message = error["message"].as_str().unwrap();
+        let start = format!(
+            "the commit {} alone needs a pack that is larger than the 200000 bytes",
+            pair.source.id("main~1")
+        );
+        assert!(
+            message.starts_with(&start) && message.contains("(500"),
+            "{message}"
+        );
+        assert!(
+            pair.target
+                .refs()
+                .keys()
+                .all(|name| name.starts_with(b"refs/relay/")),
+            "{output}"
+        );
+        pair.target.fsck();
+    }
+}
+
+/// What a tag names besides commits goes behind them, as large as it may be.
+#[test]
+fn tags_of_files_go_last() {
+    let pair = filled(&gits()[0], Options::default());
+    let blob = |seed, name: &str| {
+        let hash = pair.source.cmd().args(["hash-object", "-w", "--stdin"]);
+        let id = hash.input(noise(seed, 150_000)).ok().out();
+        pair.source.git(&["tag", name, id.trim()]).ok();
+    };
+    blob(1, "file-1");
+    let args = [&["--tags", "--json"], &LIMITED[..]].concat();
+    batches(&json(&relay(&pair, "sync", &args).ok()));
+    assert_arrived(&pair);
+    blob(2, "file-2");
+    blob(3, "file-3");
+    let output = relay(&pair, "sync", &args).exits(128);
+    output
+        .says("target")
+        .says("what tags name besides commits is larger than the 200000 bytes");
+    pair.target.fsck();
+}
+
+/// A target that keeps `refs/relay/` to itself gets its branches moved step by step.
+#[test]
+fn without_temporary_refs_the_branches_move_step_by_step() {
+    for git in gits() {
+        for old in [None, Some("main~80")] {
+            let pair = filled(git, Options::default());
+            pair.target.config("receive.hideRefs", "refs/relay");
+            if let Some(old) = old {
+                let spec = format!("{old}:refs/heads/main");
+                pair.source.git(&["push", &pair.target.at(), &spec]).ok();
+            }
+            let args = [&["--tags", "--json"], &LIMITED[..]].concat();
+            let output = relay(&pair, "sync", &args)
+                .ok()
+                .says("step by step")
+                .says("hidden ref");
+            let report = json(&output);
+            assert!(batches(&report) < 16, "{report}");
+            assert!(refs(&report).iter().all(|line| line.contains(" ok")), "{report}");
+            assert_arrived(&pair);
+        }
+    }
+}
+
+/// Said before anything is uploaded: the other ways do not exist.
+#[test]
+fn what_cannot_go_step_by_step_is_said_beforehand() {
+    let pair = filled(&gits()[0], Options::default());
+    pair.target.config("receive.hideRefs", "refs/relay");
+    let mut import = Import::new();
+    grow(&mut import, "main", None, 1);
+    import.into_repo(&pair.target);
+    let before = pair.target.refs();
+    let sent = || uploads(&pair).iter().map(|upload| upload.sent).sum::<u64>();
+    for args in [
+        &["--branch", "main", "--force"][..],
+        &["--atomic", "--branch", "side"],
+    ] {
+        let output = relay(&pair, "sync", &[args, &LIMITED[..]].concat()).exits(128);
+        let _ = output.says("target: it takes no refs below refs/relay/ (deny updating a hidden ref), ");
+        assert!(sent() < 3000, "{} bytes", sent());
+        assert_eq!(pair.target.refs(), before);
+    }
+}
+
+/// Each ref stands for itself at the end, unless all or none was asked for.
+#[test]
+fn a_ref_that_is_refused_at_the_end_leaves_the_others_alone() {
+    const HOOK: &str = "#!/bin/sh\ntest \"$1\" != refs/heads/side\n";
+    for (atomic, others) in [(false, true), (true, false)] {
+        let pair = filled(&gits()[0], Options::default());
+        pair.target.hook("update", HOOK);
+        let flags: &[&str] = if atomic { &["--atomic"] } else { &[] };
+        let args = [&["--json"], &LIMITED[..], flags].concat();
+        let output = relay(&pair, "sync", &args).exits(1).says("stay on the target");
+        batches(&json(&output));
+        assert_eq!(pair.target.get("refs/heads/side"), None);
+        assert_eq!(pair.target.get("refs/heads/main").is_some(), others);
+        pair.target.fsck();
+        // All but the last batch are there still, and are not sent again when the hook has gone.
+        pair.target.hook("update", "#!/bin/sh\n");
+        pair.server.forget();
+        relay(&pair, "sync", &args).ok();
+        let sent: u64 = uploads(&pair).iter().map(|upload| upload.sent).sum();
+        assert!(sent < LIMIT + 2000, "{sent}");
+        assert_arrived_branches(&pair);
+    }
+}
+
+#[track_caller]
+fn assert_arrived_branches(pair: &Pair) {
+    let mut wanted = pair.source.refs();
+    wanted.retain(|name, _| name.starts_with(b"refs/heads/"));
+    support::repo::assert_refs(&pair.target.refs(), &wanted);
+    pair.target.fsck();
+}
+
+/// All of it is read once to see the commits, where the source cannot leave the rest out.
+#[test]
+fn a_source_without_filters_is_cut_as_well() {
+    for git in gits() {
+        let pair = filled(git, Options::default());
+        pair.source.config("uploadpack.allowFilter", "false");
+        let args = [&["--tags", "--json"], &LIMITED[..]].concat();
+        let output = relay(&pair, "sync", &args).ok().says("without their content");
+        batches(&json(&output));
+        assert_arrived(&pair);
+    }
+}
+
+/// Its tips are all that it serves by the old protocol.
+#[test]
+fn a_source_that_serves_only_its_tips_is_told() {
+    let pair = filled(&gits()[0], Options::default());
+    let args = [&["--protocol", "v1"], &LIMITED[..]].concat();
+    relay(&pair, "sync", &args)
+        .exits(128)
+        .says("source: by this version of the protocol it sends the history of its refs whole")
+        .says("hint: version 2");
+    assert!(pair.target.refs().is_empty());
+    pair.source.config("uploadpack.allowReachableSHA1InWant", "true");
+    relay(&pair, "sync", &[&args, &["--tags"][..]].concat()).ok();
+    assert_arrived(&pair);
+}
