@@ -112,7 +112,7 @@ fn carry_out(ends: &mut Ends<'_>, job: &Job, route: Route, progress: &dyn Progre
     {
         return in_batches(ends, job, why, progress);
     }
-    let (mut report, mut pack) = result.map_err(|err| explain(err, may_store))?;
+    let (mut report, mut pack) = result.map_err(|err| explain(err, may_store, listening.passed()))?;
     let is_as_made = pack.is_some() && route.mode != Mode::Materialized;
     if is_as_made && may_store && listening.could_be_the_pack(&report) {
         progress.remark("the target does not take the pack as the source made it, packing it anew");
@@ -184,9 +184,36 @@ fn by_way_of_here(reason: &'static str) -> Route {
     }
 }
 
-fn explain(err: Error, may_store: bool) -> Error {
-    match wants_length(&err) && !may_store {
-        true => err.hint("with --strategy auto the pack is stored first, and sent with its length"),
-        false => err,
+/// What else could be tried after `err`, which came when so many bytes had `passed`.
+fn explain(err: Error, may_store: bool, passed: u64) -> Error {
+    /// So much is worth an upload that can be gone on with.
+    const LARGE: u64 = 64 << 20;
+    match err.kind() {
+        _ if wants_length(&err) && !may_store => {
+            err.hint("with --strategy auto the pack is stored first, and sent with its length")
+        }
+        Kind::Network | Kind::Timeout if passed > LARGE => err.hint(
+            "'git relay sync --target-max-pack-bytes 32m' (or relay.targetMaxPackBytes) sends it in batches; what has \
+             arrived of them is not sent again by the next run",
+        ),
+        _ => err,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Side;
+
+    #[test]
+    fn a_large_push_that_broke_off_can_be_gone_on_with_in_batches() {
+        let hint = |kind, passed| {
+            let err = Error::new(kind, "hung up").on(Side::Target);
+            explain(err, true, passed).hint_text().map(str::to_owned)
+        };
+        assert!(hint(Kind::Network, 65 << 20).is_some_and(|hint| hint.contains("--target-max-pack-bytes")));
+        assert!(hint(Kind::Timeout, 65 << 20).is_some());
+        assert_eq!(hint(Kind::Network, 64 << 20), None);
+        assert_eq!(hint(Kind::Auth, 65 << 20), None);
     }
 }

@@ -7,7 +7,7 @@ use gix_hash::ObjectId;
 use super::super::relay::shallow_source;
 use super::super::spool::Stored;
 use super::Batches;
-use super::sizes::Forecast;
+use super::sizes::{Forecast, Sizes};
 use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Silent;
 use crate::pump::PackCheck;
@@ -28,7 +28,7 @@ enum Fetched {
     TooLarge(u32),
 }
 
-impl Batches<'_, '_> {
+impl<'a> Batches<'a, '_> {
     /// Fetch the next piece, and say where it ends.
     pub(super) fn next_piece(&mut self) -> Result<(usize, Stored)> {
         let (mut forecasts, mut growths) = (FORECASTS, GROWTHS);
@@ -55,7 +55,7 @@ impl Batches<'_, '_> {
         }
     }
 
-    /// Ask for the piece up to `to`, and take it in if it is not foreseeable that it is too large or too small.
+    /// Fetch the piece up to `to`, if it is not foreseeable that it is too large or too small.
     fn fetch(&mut self, to: usize, forecasts: &mut u32) -> Result<Fetched> {
         let (commits, left) = (to - self.at, self.row.len() - self.at);
         let may_drop = *forecasts > 0 && !self.is_least(to);
@@ -63,27 +63,13 @@ impl Batches<'_, '_> {
             true => self.job.wants.clone(),
             false => self.holders(to).into_iter().map(|command| command.new).collect(),
         };
-        let request = self.request(wants);
-        let (limit, limit_is_ours) = self.limit();
-        let (before, progress) = (self.moved.bytes, self.progress);
-        let response = self.ends.source.fetch(&request, progress)?;
-        if !response.shallow.is_empty() {
-            return Err(shallow_source());
-        }
-        let mut pack = response.pack.ok_or_else(no_pack)?;
-        let (header, objects) = read_header(&mut pack)?;
-        if may_drop && self.sizes.forecast(commits, left, objects) != Forecast::Good {
+        let fetched = self.take_in(wants, |sizes, objects| {
+            may_drop && sizes.forecast(commits, left, objects) != Forecast::Good
+        })?;
+        if matches!(fetched, Fetched::Dropped) {
             *forecasts -= 1;
-            return Ok(Fetched::Dropped);
         }
-        let check = PackCheck::new(self.row.format(), Some(limit));
-        let mut on_bytes = |bytes, objects| progress.pack_bytes(before + bytes, objects);
-        match Stored::new(&mut header.as_slice().chain(pack), check, &mut on_bytes) {
-            Ok(piece) => Ok(Fetched::Whole(piece)),
-            Err(err) if err.kind() != Kind::Limit => Err(err),
-            Err(err) if limit_is_ours => Err(self.job.terms.explain_limit(err)),
-            Err(_) => Ok(Fetched::TooLarge(objects)),
-        }
+        Ok(fetched)
     }
 
     /// Fetch what hangs behind the commits, which are all on the target; `None` if that is nothing.
@@ -93,22 +79,39 @@ impl Batches<'_, '_> {
         if wants.is_empty() {
             return Ok(None);
         }
+        match self.take_in(wants, |_, _| false)? {
+            Fetched::Whole(piece) => Ok(Some(piece)),
+            Fetched::Dropped | Fetched::TooLarge(_) => {
+                let limit = self.sizes.limit();
+                Err(too_large("what tags name besides commits is", limit, None))
+            }
+        }
+    }
+
+    /// Ask for `wants`, and store the pack unless `drop_it` wants to be rid of it for the number of its objects.
+    fn take_in(
+        &mut self,
+        wants: Vec<ObjectId>,
+        drop_it: impl FnOnce(&mut Sizes, u32) -> bool,
+    ) -> Result<Fetched> {
         let request = self.request(wants);
         let (limit, limit_is_ours) = self.limit();
-        let (before, progress) = (self.moved.bytes, self.progress);
-        let mut pack = self
-            .ends
-            .source
-            .fetch(&request, progress)?
-            .pack
-            .ok_or_else(no_pack)?;
+        let mut on_bytes = self.meter();
+        let response = self.ends.source.fetch(&request, self.progress)?;
+        if !response.shallow.is_empty() {
+            return Err(shallow_source());
+        }
+        let mut pack = response.pack.ok_or_else(no_pack)?;
+        let (header, objects) = read_header(&mut pack)?;
+        if drop_it(&mut self.sizes, objects) {
+            return Ok(Fetched::Dropped);
+        }
         let check = PackCheck::new(self.row.format(), Some(limit));
-        let mut on_bytes = |bytes, objects| progress.pack_bytes(before + bytes, objects);
-        match Stored::new(&mut pack, check, &mut on_bytes) {
-            Ok(piece) => Ok(Some(piece)),
+        match Stored::new(&mut header.as_slice().chain(pack), check, &mut on_bytes) {
+            Ok(piece) => Ok(Fetched::Whole(piece)),
             Err(err) if err.kind() != Kind::Limit => Err(err),
             Err(err) if limit_is_ours => Err(self.job.terms.explain_limit(err)),
-            Err(_) => Err(too_large("what tags name besides commits is", limit, None)),
+            Err(_) => Ok(Fetched::TooLarge(objects)),
         }
     }
 
@@ -119,8 +122,18 @@ impl Batches<'_, '_> {
             done: true,
             thin_pack: self.thin && !self.haves.is_empty(),
             ofs_delta: self.ends.target.offers("ofs-delta"),
-            progress: self.job.progress,
+            // What it says about packs that are dropped would only confuse.
+            progress: false,
             ..FetchRequest::default()
+        }
+    }
+
+    /// Tells how much has passed in all batches together.
+    fn meter(&self) -> impl FnMut(u64, u32) + use<'a> {
+        let (moved, progress) = (self.moved, self.progress);
+        move |bytes, objects| {
+            let objects = moved.objects.saturating_add(objects.into());
+            progress.pack_bytes(moved.bytes + bytes, u32::try_from(objects).unwrap_or(u32::MAX));
         }
     }
 
