@@ -19,6 +19,13 @@ pub(super) struct TooMuch {
     pub(super) limit: Option<u64>,
 }
 
+impl TooMuch {
+    /// Whether it is the size that was refused, not the time it took.
+    pub(super) fn is_about_size(self) -> bool {
+        self.reason == SIZE
+    }
+}
+
 /// Why a push goes in batches: the size of packs, or the time they take.
 pub(super) const SIZE: &str = "target-pack-limit";
 pub(super) const TIME: &str = "target-time-limit";

@@ -6,7 +6,7 @@
 //!
 //! - here: what a run in batches knows, and its loop.
 //! - [`graph`]: the commits, read from the source without their content.
-//! - [`fetch`]: pieces of the right size; [`sizes`]: how many commits that is.
+//! - [`fetch`]: pieces of the right size; [`sizes`]: how many commits that is; [`limit`]: how much the target takes.
 //! - [`push`]: pieces on their way to the target; [`pins`], [`steps`]: the refs that hold them there, our own or the
 //!   pushed ones themselves.
 //! - [`cut_over`]: the commands of the push, and the end of the pins.
@@ -16,6 +16,7 @@
 mod cut_over;
 mod fetch;
 mod graph;
+mod limit;
 mod pins;
 mod push;
 mod sizes;
@@ -35,6 +36,7 @@ use crate::progress::Progress;
 use crate::receive_pack::Command;
 use crate::wire::report::Report;
 use graph::{Graph, Tags};
+use limit::Limit;
 use sizes::Sizes;
 use steps::Steps;
 
@@ -62,7 +64,7 @@ pub(super) fn run(
         haves: job.haves.clone(),
         row: Row::new(graph.history, tips),
         tags: graph.tags,
-        sizes: Sizes::after(bytes, job.terms.target_max_pack_bytes, why.limit),
+        sizes: Sizes::new(Limit::after(bytes, job.terms.target_max_pack_bytes, why)),
         moved: Moved::default(),
         at: 0,
         tail_apart: false,

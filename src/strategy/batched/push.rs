@@ -110,7 +110,7 @@ impl Batches<'_, '_> {
         self.progress
             .note(&format!("batch {packs} has arrived: {commits} commits, {size}"));
         self.at = to;
-        self.sizes.next();
+        self.sizes.taken(piece.summary.bytes);
         Ok(None)
     }
 
@@ -138,7 +138,7 @@ impl Batches<'_, '_> {
         if self.is_least(to) {
             return Err(self.cannot_fit(to, Some(bytes)));
         }
-        if !self.sizes.refused(commits, bytes, why.limit) {
+        if !self.sizes.refused(commits, bytes, why) {
             let message = format!("it refuses a batch of no more than {bytes} bytes as well");
             return Err(Error::new(Kind::Limit, message).on(Side::Target));
         }

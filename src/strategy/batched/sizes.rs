@@ -1,5 +1,8 @@
 //! How many commits fit into the next pack, learned from the packs before it. Pure.
 
+use super::super::refusal::TooMuch;
+use super::limit::Limit;
+
 /// A pack shall fill its limit to this part: some room is left for what the guess cannot know.
 const FULL: f64 = 0.88;
 
@@ -9,9 +12,6 @@ const HALF_EMPTY: f64 = 0.55;
 /// While nothing is known, so small a part of the commits is tried: large enough to tell something about the rest, and
 /// small enough to cost little if it is dropped again.
 const SAMPLE: usize = 48;
-
-/// No guess at a limit goes below this many bytes.
-const LEAST_GUESS: u64 = 16 * 1024;
 
 /// What the header of a pack, which tells the number of objects, says about its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) enum Forecast {
 /// The limit, and what is known about the sizes of commits.
 #[derive(Debug, Clone)]
 pub(super) struct Sizes {
-    limit: u64,
+    limit: Limit,
     per_commit: Option<f64>,
     per_object: Option<f64>,
     /// So many commits were too many for the pack that is being made.
@@ -35,17 +35,9 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// With the limit that the user `knows` of, or what a refusal of so many `bytes` tells about it.
-    pub(super) fn after(bytes: u64, knows: Option<u64>, named: Option<u64>) -> Sizes {
-        match knows.filter(|limit| bytes > *limit) {
-            Some(limit) => Sizes::new(limit),
-            None => Sizes::new(below(bytes, named)),
-        }
-    }
-
-    fn new(limit: u64) -> Sizes {
+    pub(super) fn new(limit: Limit) -> Sizes {
         Sizes {
-            limit: limit.max(1),
+            limit,
             per_commit: None,
             per_object: None,
             too_many: None,
@@ -54,7 +46,7 @@ impl Sizes {
 
     /// The most bytes that a pack may have, as far as is known.
     pub(super) fn limit(&self) -> u64 {
-        self.limit
+        self.limit.bytes()
     }
 
     /// How many of the next `left` commits to try.
@@ -62,8 +54,8 @@ impl Sizes {
         let guess = match self.per_commit {
             None => left / SAMPLE,
             // What is left may as well go at once if it fits at all.
-            Some(bytes) if bytes * left as f64 <= self.limit as f64 * 0.97 => left,
-            Some(bytes) => (self.limit as f64 * FULL / bytes) as usize,
+            Some(bytes) if bytes * left as f64 <= self.limit() as f64 * 0.97 => left,
+            Some(bytes) => (self.limit() as f64 * FULL / bytes) as usize,
         };
         let guess = match self.too_many {
             Some(too_many) => guess.min(too_many * 3 / 4).min(too_many - 1),
@@ -78,7 +70,7 @@ impl Sizes {
         let Some(per_object) = self.per_object else {
             return Forecast::Good;
         };
-        let (bytes, limit) = (per_object * f64::from(objects), self.limit as f64);
+        let (bytes, limit) = (per_object * f64::from(objects), self.limit() as f64);
         let forecast = if bytes > limit * 1.25 && commits > 1 {
             self.too_many = Some(commits);
             Forecast::TooLarge
@@ -96,15 +88,16 @@ impl Sizes {
         self.per_commit = Some(bytes as f64 / commits as f64);
         self.per_object = Some(bytes as f64 / f64::from(objects.max(1)));
         let could_hold_more = commits < left
-            && (bytes as f64) < self.limit as f64 * HALF_EMPTY
+            && (bytes as f64) < self.limit() as f64 * HALF_EMPTY
             && self.too_many.is_none_or(|too_many| too_many > commits * 3 / 2);
         !could_hold_more
     }
 
     /// A pack of `commits` and `objects` was cut off at the limit.
     pub(super) fn too_large(&mut self, commits: usize, objects: u32) {
+        let limit = self.limit() as f64;
         let over = |known: Option<f64>, count: f64| {
-            let least = self.limit as f64 * 1.5 / count.max(1.0);
+            let least = limit * 1.5 / count.max(1.0);
             Some(known.map_or(least, |known| known.max(least)))
         };
         self.per_commit = over(self.per_commit, commits as f64);
@@ -112,33 +105,30 @@ impl Sizes {
         self.too_many = Some(commits);
     }
 
-    /// The target has refused a pack of so many `bytes`, and has perhaps named its limit. False if it is no use to guess
-    /// on.
-    pub(super) fn refused(&mut self, commits: usize, bytes: u64, named: Option<u64>) -> bool {
-        self.limit = self.limit.min(below(bytes, named));
+    /// The target has refused a pack of `commits` that had so many `bytes`. False if it is no use to guess on.
+    pub(super) fn refused(&mut self, commits: usize, bytes: u64, why: TooMuch) -> bool {
         self.too_many = Some(commits);
-        named.is_some() || self.limit >= LEAST_GUESS
+        self.limit.refuse(bytes, why)
     }
 
-    /// The next pack begins.
-    pub(super) fn next(&mut self) {
+    /// The target has taken a pack of so many `bytes`; the next one begins.
+    pub(super) fn taken(&mut self, bytes: u64) {
         self.too_many = None;
+        self.limit.take(bytes);
     }
-}
-
-/// The limit that lies below a pack of so many `bytes`, which was refused: the one that was `named`, or by guess half of
-/// that.
-fn below(bytes: u64, named: Option<u64>) -> u64 {
-    named.filter(|named| *named < bytes).unwrap_or(bytes / 2)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn sizes(limit: u64) -> Sizes {
+        Sizes::new(Limit::of(limit))
+    }
+
     #[test]
     fn the_first_try_is_a_sample_and_the_next_fills_the_limit() {
-        let mut sizes = Sizes::new(100_000);
+        let mut sizes = sizes(100_000);
         let sample = sizes.guess(4800);
         assert_eq!(sample, 100);
         // A hundred commits in 10,000 bytes: 880 would fill the limit.
@@ -146,12 +136,12 @@ mod tests {
         assert_eq!(sizes.guess(4800), 880);
         assert!(sizes.learn(880, 4800, 4400, 88_000));
         assert_eq!((sizes.guess(970), sizes.guess(1000)), (970, 880));
-        assert_eq!((Sizes::new(5).guess(3), Sizes::new(5).guess(0)), (1, 1));
+        assert_eq!((self::sizes(5).guess(3), self::sizes(5).guess(0)), (1, 1));
     }
 
     #[test]
     fn the_number_of_objects_foretells_the_size() {
-        let mut sizes = Sizes::new(100_000);
+        let mut sizes = sizes(100_000);
         assert_eq!(sizes.forecast(10, 100, 4_000_000), Forecast::Good);
         assert!(!sizes.learn(10, 1000, 100, 10_000));
         assert_eq!(sizes.guess(1000), 88);
@@ -161,7 +151,7 @@ mod tests {
         assert_eq!(sizes.forecast(44, 1000, 880), Forecast::Good);
         // Having been too large once it is not made larger again.
         assert_eq!(sizes.forecast(44, 1000, 88), Forecast::Good);
-        sizes.next();
+        sizes.taken(88_000);
         assert_eq!(sizes.forecast(44, 1000, 88), Forecast::TooSmall);
         assert_eq!(sizes.guess(1000), 440);
         assert_eq!(sizes.forecast(44, 44, 88), Forecast::Good);
@@ -170,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_was_too_large_is_never_tried_again() {
-        let mut sizes = Sizes::new(100_000);
+        let mut sizes = sizes(100_000);
         let mut tried = vec![sizes.guess(5000)];
         while tried.last() != Some(&1) {
             sizes.too_large(*tried.last().unwrap(), 10);
@@ -180,25 +170,5 @@ mod tests {
         // What fits after that may grow up to there.
         assert!(!sizes.learn(1, 5000, 10, 100));
         assert_eq!(sizes.guess(5000), 2);
-    }
-
-    #[test]
-    fn what_the_user_knows_goes_before_what_a_refusal_tells() {
-        let limit = |bytes, knows, named| Sizes::after(bytes, knows, named).limit();
-        assert_eq!(limit(101, Some(100), None), 100);
-        // It was within that limit and refused all the same.
-        assert_eq!(limit(90, Some(100), None), 45);
-        assert_eq!((limit(90, None, Some(80)), limit(90, None, Some(95))), (80, 45));
-    }
-
-    #[test]
-    fn a_refusal_lowers_the_limit_to_what_is_named_or_to_half() {
-        let mut sizes = Sizes::new(100_000);
-        assert!(sizes.refused(100, 90_000, Some(60_000)));
-        assert_eq!(sizes.limit(), 60_000);
-        assert!(sizes.refused(50, 50_000, Some(70_000)));
-        assert_eq!(sizes.limit(), 25_000);
-        assert!(!sizes.refused(20, 20_000, None));
-        assert!(sizes.refused(9, 8_000, Some(2_000)));
     }
 }
