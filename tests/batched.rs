@@ -335,6 +335,26 @@ fn a_commit_that_cannot_fit_is_named() {
     }
 }
 
+/// A batch waits in `$TMPDIR`, if it is no small one.
+#[test]
+fn no_room_for_a_batch() {
+    let pair = filled(&gits()[0], Options::default());
+    let (source, target) = (pair.source_url(), pair.target_url());
+    let shell = pair.world.git.program_in(pair.world.path(), "/bin/sh");
+    let words = [
+        "relay",
+        "sync",
+        "--target-max-pack-bytes",
+        "1500k",
+        &source,
+        &target,
+    ];
+    let limited = shell.args(["-c", "trap '' XFSZ; ulimit -f 1000; exec \"$@\"", "sh"]);
+    let output = limited.arg(pair.world.git.program()).args(words).run().exits(128);
+    let _ = output.says("here: cannot keep the pack in ").says("hint: TMPDIR");
+    assert!(pair.target.refs().is_empty());
+}
+
 /// What a tag names besides commits goes behind them, as large as it may be.
 #[test]
 fn tags_of_files_go_last() {

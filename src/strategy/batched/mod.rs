@@ -76,12 +76,23 @@ pub(super) fn run(
     let moved = batches.moved;
     match result {
         Ok(report) => Ok((report, moved)),
-        Err(err) if moved.packs > 0 => Err(err.hint(format!(
-            "what has arrived stays on the target (batches: {}), and the same command goes on from there",
-            moved.packs
-        ))),
-        Err(err) => Err(err),
+        Err(err) => Err(tell_what_stays(err, moved, progress)),
     }
+}
+
+/// Say with `err` that what was sent is not lost. Where the error has advice of its own, that goes first.
+fn tell_what_stays(err: Error, moved: Moved, progress: &dyn Progress) -> Error {
+    if moved.packs == 0 {
+        return err;
+    }
+    let stays = format!(
+        "what has arrived stays on the target (batches: {}), and the same command goes on from there",
+        moved.packs
+    );
+    if err.hint_text().is_some() {
+        progress.remark(&stays);
+    }
+    err.hint(stays)
 }
 
 fn serves_only_tips() -> Error {
