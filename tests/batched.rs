@@ -335,6 +335,20 @@ fn a_commit_that_cannot_fit_is_named() {
     }
 }
 
+/// Two runs for the same pair get in each other's way in no way that matters.
+#[test]
+fn two_runs_at_the_same_time() {
+    let pair = filled(&gits()[0], Options::default());
+    let (source, target) = (pair.source_url(), pair.target_url());
+    let words = [&["relay", "sync", "--tags", &source, &target], &LIMITED[..]].concat();
+    let start = || pair.world.git.cmd(pair.world.path()).args(&words).spawn();
+    let runs = [start(), start()];
+    for run in runs {
+        run.finish().ok();
+    }
+    assert_arrived(&pair);
+}
+
 /// A batch waits in `$TMPDIR`, if it is no small one.
 #[test]
 fn no_room_for_a_batch() {

@@ -45,10 +45,6 @@ impl Batches<'_, '_> {
             }
             if report.is_all_done() {
                 sweep(self.ends.target, &self.pins, self.progress);
-            } else if !self.pins.is_empty() {
-                self.progress.remark(
-                    "the batches stay on the target below refs/relay/batch/, for the refs that were refused",
-                );
             }
             self.add_finished(report);
         }

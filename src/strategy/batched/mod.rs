@@ -75,7 +75,14 @@ pub(super) fn run(
     let result = batches.run();
     let moved = batches.moved;
     match result {
-        Ok(report) => Ok((report, moved)),
+        Ok(report) => {
+            if !report.is_all_done() && !batches.pins.is_empty() {
+                progress.remark(
+                    "the batches stay on the target below refs/relay/batch/, for the refs that were refused",
+                );
+            }
+            Ok((report, moved))
+        }
         Err(err) => Err(tell_what_stays(err, moved, progress)),
     }
 }
