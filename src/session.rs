@@ -2,7 +2,6 @@
 
 mod aftermath;
 mod connect;
-mod counting;
 mod execute;
 
 use std::collections::HashSet;
@@ -223,8 +222,8 @@ impl Session {
         })
     }
 
-    /// Find out which new values the source does not have, nor the local repository where that counts. What is a tip of the source needs no question, and neither
-    /// does what the target has already.
+    /// Find out which new values the source does not have, nor the local repository where that counts. What is a tip
+    /// of the source needs no question, and neither does what the target has already.
     ///
     /// # Errors
     /// Those of the source.

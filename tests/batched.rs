@@ -264,10 +264,12 @@ fn a_run_that_is_killed_again_and_again_is_finished_in_the_end() {
     assert!(sent < 1_700_000 + 5 * LIMIT, "{sent} bytes");
 }
 
-/// What an earlier run has left goes with the next push of the same source, even if that needs no batches.
+/// What an earlier run has left goes when it is of no use any more, even if the next push needs no batches, or nothing at
+/// all; what others have left stays.
 #[test]
-fn temporary_refs_of_a_killed_run_are_removed_and_those_of_others_stay() {
+fn temporary_refs_of_a_run_that_broke_off_go_when_they_hold_nothing_more() {
     let pair = filled(&gits()[0], Options::default());
+    pair.source.git(&["branch", "early", "main~88"]).ok();
     let proxy = Proxy::start(pair.server.address());
     let (url, at) = (proxy.url("source.git"), pair.target.at());
     proxy.arm("/git-receive-pack HTTP", 2, Fault::RefuseEarly(403));
@@ -284,17 +286,30 @@ fn temporary_refs_of_a_killed_run_are_removed_and_those_of_others_stay() {
     let ours = pair.target.refs();
     assert!(!ours.is_empty(), "{output}");
     pair.source
-        .git(&["push", &at, "main~60:refs/relay/batch/0123456789abcdef/x"])
+        .git(&["push", &at, "main~89:refs/relay/batch/0123456789abcdef/x"])
         .ok();
-    let report = json(&relay_in(&pair.world.git, pair.world.path(), &["sync", "--json", &url, &at]).ok());
-    assert_eq!(report["relay_mode"], "bootstrap", "{report}");
-    let left: Vec<_> = pair
-        .target
-        .refs()
-        .into_keys()
-        .filter(|name| name.starts_with(b"refs/relay/"))
-        .collect();
-    assert_eq!(left, [b"refs/relay/batch/0123456789abcdef/x".to_vec()]);
+    proxy.disarm();
+    let sync = |args: &[&str], mode: &str| {
+        let words = [&["sync", "--json", &url, &at], args].concat();
+        let report = json(&relay_in(&pair.world.git, pair.world.path(), &words).ok());
+        assert_eq!(report["relay_mode"], mode, "{report}");
+    };
+    let left = || -> Vec<Vec<u8>> {
+        let refs = pair.target.refs().into_keys();
+        refs.filter(|name| name.starts_with(b"refs/relay/")).collect()
+    };
+    let theirs = [b"refs/relay/batch/0123456789abcdef/x".to_vec()];
+    // They hold more of main than this branch does.
+    sync(&["--branch", "early"], "bootstrap");
+    assert_eq!(left().len(), ours.len() + 1);
+    sync(&[], "bootstrap");
+    assert_eq!(left(), theirs);
+    let again = |(name, id): (&Vec<u8>, &String)| format!("create {} {id}\n", String::from_utf8_lossy(name));
+    pair.target
+        .update_refs(&ours.iter().map(again).collect::<String>());
+    assert_eq!(left().len(), ours.len() + 1);
+    sync(&[], "none");
+    assert_eq!(left(), theirs);
 }
 
 #[test]
@@ -373,22 +388,48 @@ fn no_room_for_a_batch() {
 #[test]
 fn tags_of_files_go_last() {
     let pair = filled(&gits()[0], Options::default());
-    let blob = |seed, name: &str| {
+    let blob = |seed, name: &str, size| {
         let hash = pair.source.cmd().args(["hash-object", "-w", "--stdin"]);
-        let id = hash.input(noise(seed, 150_000)).ok().out();
+        let id = hash.input(noise(seed, size)).ok().out();
         pair.source.git(&["tag", name, id.trim()]).ok();
     };
-    blob(1, "file-1");
+    for seed in 1..4 {
+        blob(seed, &format!("file-{seed}"), 150_000);
+    }
     let args = [&["--tags", "--json"], &LIMITED[..]].concat();
     batches(&json(&relay(&pair, "sync", &args).ok()));
     assert_arrived(&pair);
-    blob(2, "file-2");
-    blob(3, "file-3");
+    blob(4, "file-4", 300_000);
     let output = relay(&pair, "sync", &args).exits(128);
     output
         .says("target")
-        .says("what tags name besides commits is larger than the 200000 bytes");
+        .says("alone needs a pack that is larger than the 200000 bytes");
     pair.target.fsck();
+}
+
+/// So many tags that they do not fit into one pack.
+#[test]
+fn thousands_of_tags_go_in_batches_of_their_own() {
+    let pair = Pair::new(&gits()[0]);
+    let mut import = Import::new();
+    let mark = import.commit("refs/heads/main", &[], &[("a", b"a\n")]);
+    for number in 0..1500 {
+        import.tag(&format!("v{number}"), &mark);
+    }
+    import.into_repo(&pair.source);
+    for hidden in [false, true] {
+        if hidden {
+            let old = pair.target.refs();
+            let delete = |name: &Vec<u8>| format!("delete {}\n", String::from_utf8_lossy(name));
+            pair.target
+                .update_refs(&old.keys().map(delete).collect::<String>());
+            pair.target.config("receive.hideRefs", "refs/relay");
+        }
+        let args = ["--tags", "--json", "--target-max-pack-bytes", "60k"];
+        let report = json(&relay(&pair, "sync", &args).ok());
+        assert!(batches(&report) > 2, "{report}");
+        assert_arrived(&pair);
+    }
 }
 
 /// A target that keeps `refs/relay/` to itself gets its branches moved step by step.
@@ -425,12 +466,15 @@ fn what_cannot_go_step_by_step_is_said_beforehand() {
     import.into_repo(&pair.target);
     let before = pair.target.refs();
     let sent = || uploads(&pair).iter().map(|upload| upload.sent).sum::<u64>();
-    for args in [
-        &["--branch", "main", "--force"][..],
-        &["--atomic", "--branch", "side"],
+    for (args, words) in [
+        (&["--branch", "main", "--force"][..], "commits up to "),
+        (
+            &["--atomic", "--branch", "side"],
+            "it takes no refs below refs/relay/ ",
+        ),
     ] {
         let output = relay(&pair, "sync", &[args, &LIMITED[..]].concat()).exits(128);
-        let _ = output.says("target: it takes no refs below refs/relay/ (deny updating a hidden ref), ");
+        let _ = output.says(words).says("(deny updating a hidden ref)");
         assert!(sent() < 3000, "{} bytes", sent());
         assert_eq!(pair.target.refs(), before);
     }
@@ -491,7 +535,62 @@ fn a_source_that_serves_only_its_tips_is_told() {
         .says("source: by this version of the protocol it sends the history of its refs whole")
         .says("hint: version 2");
     assert!(pair.target.refs().is_empty());
-    pair.source.config("uploadpack.allowReachableSHA1InWant", "true");
-    relay(&pair, "sync", &[&args, &["--tags"][..]].concat()).ok();
+    for (from, to) in WAYS {
+        let pair = filled(&gits()[0], Options::default()).reached(from, to);
+        pair.source.config("uploadpack.allowReachableSHA1InWant", "true");
+        relay(&pair, "sync", &[&args, &["--tags"][..]].concat()).ok();
+        assert_arrived(&pair);
+    }
+}
+
+/// What a later batch changes is sent as deltas against what the earlier ones have brought.
+#[test]
+fn later_batches_build_on_earlier_ones() {
+    let pair = Pair::new(&gits()[0]);
+    pair.source.config("uploadpack.allowFilter", "true");
+    let mut import = Import::new();
+    let mut content = noise(1, 60_000);
+    let mut last: Option<String> = None;
+    for number in 0..60u32 {
+        let place = number as usize * 900;
+        content[place..place + 500].copy_from_slice(&noise(100 + number, 500)[..500]);
+        let parents: Vec<&str> = last.iter().map(String::as_str).collect();
+        last = Some(import.commit("refs/heads/main", &parents, &[("a", &content)]));
+    }
+    import.into_repo(&pair.source);
+    let report = json(&relay(&pair, "sync", &["--json", "--target-max-pack-bytes", "70k"]).ok());
+    // The first batch has the file whole, and the others together no more than what was changed.
+    let bytes = report["pack"]["bytes"].as_u64().unwrap();
+    assert!(bytes < 60_000 + 60 * 1200, "{bytes} bytes");
+    batches(&report);
     assert_arrived(&pair);
+}
+
+/// In steps, a branch that stops half way has no stranger's value.
+#[test]
+fn a_branch_that_stops_half_way_was_not_moved_by_others() {
+    let pair = filled(&gits()[0], Options::default());
+    pair.target.config("receive.hideRefs", "refs/relay");
+    // After the first step nobody can move the branch.
+    pair.target
+        .hook("post-receive", "#!/bin/sh\n: >refs/heads/apart.lock\n");
+    let args = [&["--branch", "apart", "--json"], &LIMITED[..]].concat();
+    let output = relay(&pair, "sync", &args)
+        .exits(1)
+        .never_says("remote ref moved");
+    let report = json(&output);
+    assert_eq!(report["error"], serde_json::Value::Null);
+    assert_eq!(refs(&report).len(), 1);
+    assert!(
+        refs(&report)[0].starts_with("heads/apart: create rejected "),
+        "{report}"
+    );
+    let stopped_at = pair.target.id("apart");
+    pair.source
+        .git(&["merge-base", "--is-ancestor", &stopped_at, "apart"])
+        .ok();
+    std::fs::remove_file(pair.target.path.join("refs/heads/apart.lock")).unwrap();
+    pair.target.hook("post-receive", "#!/bin/sh\n");
+    relay(&pair, "sync", &args).ok();
+    assert_eq!(pair.target.id("apart"), pair.source.id("apart"));
 }

@@ -73,15 +73,17 @@ impl Target {
         }
     }
 
-    /// Whether the refs, as they are now, show that all of `commands` were carried out.
+    /// Whether the refs, as they are now, show that all of `commands` were carried out. If so, no answer is owed any more.
     pub fn shows(&mut self, commands: &[Command]) -> bool {
         let Ok(now) = self.look_again() else {
             return false;
         };
-        commands.iter().all(|command| {
+        let shown = commands.iter().all(|command| {
             let value = now.refs.find(&command.name).map(|entry| entry.oid);
             value.unwrap_or(ObjectId::null(command.new.kind())) == command.new
-        })
+        });
+        self.owes_an_answer &= !shown;
+        shown
     }
 
     /// Whether the last push may have been carried out although it ended in an error.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use bstr::{BString, ByteSlice};
+use bstr::{BStr, BString, ByteSlice};
 use gix_hash::ObjectId;
 use gix_transport::Protocol;
 use gix_transport::client::blocking_io::{ExtendedBufRead, Transport};
@@ -43,6 +43,13 @@ pub struct PushRequest {
     pub push_options: Vec<BString>,
     /// Ask the target to keep its progress to itself.
     pub quiet: bool,
+}
+
+impl PushRequest {
+    /// The refs that are to change.
+    pub fn names(&self) -> impl Iterator<Item = &BStr> {
+        self.commands.iter().map(|command| &*command.name)
+    }
 }
 
 /// What follows the commands.

@@ -14,6 +14,9 @@ use crate::url::{RetryPolicy, Verdict};
 use crate::wire::ref_list::RefList;
 use crate::wire::ref_name::RefName;
 
+/// Refs that were moved a part of their way before the last command for them.
+type HalfWay = HashMap<RefName, ObjectId>;
+
 /// What a ref shows of the command that was sent for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
@@ -32,7 +35,7 @@ pub(super) enum Seen {
 /// `err`, when nothing has changed or the target cannot be asked.
 pub(super) fn of_lost_answer(
     target: &mut Target,
-    commands: &[Command],
+    (commands, half_way): (&[Command], &HalfWay),
     err: Error,
     retry: RetryPolicy,
 ) -> Result<HashMap<RefName, Seen>> {
@@ -45,7 +48,7 @@ pub(super) fn of_lost_answer(
         };
         let seen: HashMap<_, _> = commands
             .iter()
-            .map(|command| (command.name.clone(), seen(command, &refs)))
+            .map(|command| (command.name.clone(), seen(command, &refs, half_way)))
             .collect();
         if seen.values().all(|seen| *seen == Seen::New) {
             return Ok(seen);
@@ -66,18 +69,22 @@ fn unknown(why: &Error) -> String {
     )
 }
 
-fn seen(command: &Command, refs: &RefList) -> Seen {
+fn seen(command: &Command, refs: &RefList, half_way: &HalfWay) -> Seen {
     let null = ObjectId::null(command.new.kind());
     match refs.find(&command.name).map_or(null, |entry| entry.oid) {
         now if now == command.new => Seen::New,
-        now if now == command.old => Seen::Old,
+        now if now == command.old || half_way.get(&command.name) == Some(&now) => Seen::Old,
         _ => Seen::Other,
     }
 }
 
 /// Tell lost races from other refusals. Servers have no common word for them, but a value that is no longer the one that
 /// was pushed against tells it.
-pub(super) fn of_refusals(target: &mut Target, updates: &[Update], refs: &mut [RefOutcome]) {
+pub(super) fn of_refusals(
+    target: &mut Target,
+    (updates, half_way): (&[Update], &HalfWay),
+    refs: &mut [RefOutcome],
+) {
     let may_be_race = |entry: &RefOutcome| matches!(&entry.status, RefStatus::Refused(why) if !is_rule(why));
     if !refs.iter().any(may_be_race) {
         return;
@@ -97,7 +104,7 @@ pub(super) fn of_refusals(target: &mut Target, updates: &[Update], refs: &mut [R
                 if value == update.new {
                     // Another run of ours was faster.
                     entry.status = RefStatus::UpToDate;
-                } else if value != update.old {
+                } else if value != update.old && value.as_ref() != half_way.get(&update.target) {
                     entry.status = RefStatus::Moved(why.clone());
                 }
             }
@@ -154,8 +161,13 @@ mod tests {
             (command("refs/heads/b", '1', '2'), Seen::Other),
         ];
         for (command, expected) in cases {
-            assert_eq!(seen(&command, &refs), expected, "{command:?}");
+            assert_eq!(seen(&command, &refs, &HalfWay::new()), expected, "{command:?}");
         }
+        let half_way = HalfWay::from([("refs/heads/a".into(), oid('1'))]);
+        assert_eq!(
+            seen(&command("refs/heads/a", '0', '3'), &refs, &half_way),
+            Seen::Old
+        );
     }
 
     #[test]

@@ -7,13 +7,12 @@ use bstr::BStr;
 use gix_hash::ObjectId;
 
 use super::aftermath::{self, Seen};
-use super::counting::Counting;
 use super::{Outcome, Plan, Policy, RefOutcome, RefStatus, Session, changes, planned};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Side};
 use crate::plan::{Action, Update};
 use crate::progress::Progress;
 use crate::receive_pack::{Command, PushRequest};
-use crate::strategy::{self, Ends, Job, Mode, lfs};
+use crate::strategy::{self, Course, Ends, Job, Mode, Pins, lfs};
 use crate::url::RetryPolicy;
 use crate::wire::report::{RefReport, Report};
 
@@ -25,6 +24,9 @@ impl Session {
     pub fn execute(&mut self, plan: &Plan, policy: &Policy, progress: &dyn Progress) -> Result<Outcome> {
         let started = Instant::now();
         let commands = self.commands(&plan.updates, &plan.actions);
+        if commands.is_empty() && !policy.dry_run && is_in_step(&plan.actions) {
+            self.tidy_pins(progress);
+        }
         if policy.dry_run || commands.is_empty() {
             return Ok(Outcome {
                 refs: plan.outcomes(),
@@ -55,20 +57,19 @@ impl Session {
             source: &mut self.source,
             target: &mut self.target,
         };
-        let counting = Counting::new(progress);
-        let result = strategy::deliver(ends, &job, plan.route, &counting);
-        let (refs, route, moved) = match result {
-            Ok(transfer) => {
-                let mut refs = outcomes(&plan.updates, &plan.actions, &transfer.report);
-                aftermath::of_refusals(&mut self.target, &plan.updates, &mut refs);
-                (refs, transfer.route, transfer.moved)
+        let mut course = Course::begin(plan.route);
+        let refs = match strategy::deliver(ends, &job, &mut course, progress) {
+            Ok(report) => {
+                let mut refs = outcomes(&plan.updates, &plan.actions, &report);
+                aftermath::of_refusals(&mut self.target, (&plan.updates, &course.half_way), &mut refs);
+                refs
             }
-            Err(err) if self.target.owes_an_answer() => {
-                let refs = self.find_out(plan, (&job, policy.retry), err, progress)?;
-                (refs, plan.route, counting.moved())
+            Err(err) if self.target.owes_an_answer() && err.side() == Some(Side::Target) => {
+                self.find_out(plan, (&job, &course, policy.retry), err, progress)?
             }
             Err(err) => return Err(err),
         };
+        let Course { route, moved, .. } = course;
         let elapsed = started.elapsed();
         let uses_lfs = moved.is_some() && self.uses_lfs(&plan.updates, &refs, plan.route.mode);
         Ok(Outcome {
@@ -84,12 +85,13 @@ impl Session {
     fn find_out(
         &mut self,
         plan: &Plan,
-        (job, retry): (&Job, RetryPolicy),
+        (job, course, retry): (&Job, &Course, RetryPolicy),
         err: Error,
         progress: &dyn Progress,
     ) -> Result<Vec<RefOutcome>> {
         let why = err.message().to_owned();
-        let seen = aftermath::of_lost_answer(&mut self.target, &job.push.commands, err, retry)?;
+        let sent = (job.push.commands.as_slice(), &course.half_way);
+        let seen = aftermath::of_lost_answer(&mut self.target, sent, err, retry)?;
         progress.warning(&format!(
             "the target's answer was lost ({why}); its refs show what has arrived"
         ));
@@ -103,6 +105,16 @@ impl Session {
             outcome
         };
         Ok(plan.updates.iter().zip(&plan.actions).map(outcome).collect())
+    }
+
+    /// Nothing is left to do, so what an earlier run has left for a later one is of no use any more.
+    fn tidy_pins(&mut self, progress: &dyn Progress) {
+        let pins = Pins::find(&self.source, &self.target);
+        let mut ends = Ends {
+            source: &mut self.source,
+            target: &mut self.target,
+        };
+        pins.tidy(&mut ends, [], progress);
     }
 
     /// Look at one of the pushed tips, HEAD's if it is among them.
@@ -148,6 +160,10 @@ impl Session {
         });
         commands
     }
+}
+
+fn is_in_step(actions: &[Action]) -> bool {
+    actions.iter().all(|action| *action == Action::UpToDate)
 }
 
 fn outcomes(updates: &[Update], actions: &[Action], report: &Report) -> Vec<RefOutcome> {

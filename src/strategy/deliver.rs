@@ -1,16 +1,19 @@
 //! Carrying a job out by the route that was chosen, and by another one where that one turns out not to be open.
 
+use std::collections::HashMap;
+
 use gix_hash::ObjectId;
 
 use super::batched::Pins;
 use super::local::LocalWork;
 use super::refusal::{Listening, TooMuch, wants_length};
-use super::{Mode, Route, Strategy, Terms, batched, materialized, refusal, relay};
+use super::{Mode, Route, Strategy, Terms, batched, materialized, relay};
 use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
 use crate::pump::Summary;
 use crate::receive_pack::{PushRequest, Target};
 use crate::upload_pack::Source;
+use crate::wire::ref_name::RefName;
 use crate::wire::report::Report;
 
 /// A pack of fewer bytes is cut only for a limit that is known.
@@ -41,15 +44,31 @@ pub struct Job {
     pub progress: bool,
 }
 
-/// What came of a [`Job`].
+/// How far a [`Job`] has come; true also if it fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transfer {
-    /// The target's verdict.
-    pub report: Report,
-    /// What moved, if anything had to.
-    pub moved: Option<Moved>,
+pub struct Course {
     /// The route that was taken in the end.
     pub route: Route,
+    /// What moved, if anything had to.
+    pub moved: Option<Moved>,
+    /// Refs that have a value on the way from the old to the new one.
+    pub half_way: HashMap<RefName, ObjectId>,
+}
+
+impl Course {
+    /// Nothing has moved yet on `route`.
+    pub fn begin(route: Route) -> Course {
+        Course {
+            route,
+            moved: None,
+            half_way: HashMap::new(),
+        }
+    }
+
+    /// One pack more has moved.
+    pub(super) fn add(&mut self, pack: Summary) {
+        self.moved.get_or_insert_default().add(pack);
+    }
 }
 
 /// Packs that a target has taken, together.
@@ -72,109 +91,101 @@ impl Moved {
     }
 }
 
-impl From<Summary> for Moved {
-    fn from(pack: Summary) -> Self {
-        let mut moved = Moved::default();
-        moved.add(pack);
-        moved
-    }
-}
-
-/// Carry `job` out on `route`, or on another where that one turns out not to be open.
+/// Carry `job` out on the route of `course`, or on another where that one turns out not to be open.
 ///
 /// # Errors
-/// Whatever stops the run as a whole; what the target says about each ref is in the [`Transfer`].
-pub fn deliver(mut ends: Ends<'_>, job: &Job, route: Route, progress: &dyn Progress) -> Result<Transfer> {
-    let left = Pins::find(ends.source, ends.target);
-    let transfer = carry_out(&mut ends, job, route, progress)?;
-    if transfer.route.mode != Mode::Batched && transfer.report.is_all_done() {
-        batched::sweep(ends.target, &left, progress);
-    }
-    Ok(transfer)
-}
-
-fn carry_out(ends: &mut Ends<'_>, job: &Job, route: Route, progress: &dyn Progress) -> Result<Transfer> {
-    let mut taken = route;
-    let listening = Listening::to(progress);
-    let may_store = job.terms.strategy != Strategy::Relay;
-    let mut result = attempt(ends, job, route, &listening);
-    if matches!(&result, Err(err) if wants_length(err)) && may_store {
-        progress.remark("the target wants to know the length of the pack, storing it first");
-        ends.target.reconnect()?;
-        ends.target.announce_lengths();
-        if taken.mode != Mode::Materialized {
-            taken = by_way_of_here("length-required");
-        }
-        result = attempt(ends, job, route, &listening);
-    }
-    if let Some(why) =
-        too_much(ends.target, job, &result, &listening).filter(|_| route.mode != Mode::Materialized)
-    {
-        return in_batches(ends, job, why, progress);
-    }
-    let (mut report, mut pack) = result.map_err(|err| explain(err, may_store, listening.passed()))?;
-    let is_as_made = pack.is_some() && route.mode != Mode::Materialized;
-    if is_as_made && may_store && listening.could_be_the_pack(&report) {
-        progress.remark("the target does not take the pack as the source made it, packing it anew");
-        ends.source.reconnect()?;
-        ends.target.reconnect()?;
-        taken = by_way_of_here("relayed-pack-refused");
-        (report, pack) = materialized::run(ends, job, progress)?;
-    }
-    Ok(Transfer {
-        report,
-        moved: pack.map(Moved::from),
-        route: taken,
-    })
-}
-
-/// Whether the target refused so much at once, and how many bytes that was. What was carried out after all, with nobody
-/// waiting for it any more, was not too much.
-fn too_much(
-    target: &mut Target,
+/// Whatever stops the run as a whole; what the target says about each ref is in the [`Report`].
+pub fn deliver(
+    mut ends: Ends<'_>,
     job: &Job,
-    result: &Result<relay::Relayed>,
-    listening: &Listening<'_>,
-) -> Option<(TooMuch, u64)> {
-    let over_http = !target.link().connection_persists_across_multiple_requests();
-    let passed = over_http.then(|| listening.passed());
-    let why = listening.too_much(result.as_ref().map(|(report, _)| report), passed)?;
-    match result {
-        // The target was not asked: the pack outgrew what the user knows of it.
-        Err(err) if err.kind() == Kind::Limit && err.status().is_none() => Some((why, u64::MAX)),
-        Err(_) if target.owes_an_answer() && target.shows(&job.push.commands) => None,
-        // So little is refused for another reason, whatever the server says.
-        _ if why.limit.is_none() && listening.passed() < LEAST_TO_CUT => None,
-        _ => Some((why, listening.passed())),
+    course: &mut Course,
+    progress: &dyn Progress,
+) -> Result<Report> {
+    let mut pins = Pins::find(ends.source, ends.target);
+    let listening = Listening::to(progress);
+    let report = match attempt(&mut ends, job, course, &listening) {
+        Err(err) if wants_length(&err) => with_length(&mut ends, job, (course, err), &listening),
+        result => result,
+    };
+    let report = match too_much(ends.target, job, &report, &listening) {
+        Some(why) if course.route.mode != Mode::Materialized => {
+            progress.remark(why.0.remark());
+            course.moved = None;
+            course.route = Route {
+                mode: Mode::Batched,
+                reason: why.0.reason,
+            };
+            batched::run(&mut ends, job, (course, &mut pins), why, progress)?
+        }
+        _ => another_way(&mut ends, job, (course, report), &listening)?,
+    };
+    if report.did_all(job.push.names()) {
+        pins.tidy(
+            &mut ends,
+            job.push.commands.iter().map(|command| command.new),
+            progress,
+        );
     }
+    Ok(report)
 }
 
-fn in_batches(
+/// The target takes no upload without a length, as it said by `err`.
+fn with_length(
     ends: &mut Ends<'_>,
     job: &Job,
-    (why, bytes): (TooMuch, u64),
+    (course, err): (&mut Course, Error),
     progress: &dyn Progress,
-) -> Result<Transfer> {
-    progress.remark(match why.reason {
-        refusal::TIME => "the target ran out of time, sending the pack in batches",
-        _ => "the pack is larger than the target takes at once, sending it in batches",
-    });
-    let (report, moved) = batched::run(ends, job, (why, bytes), progress)?;
-    Ok(Transfer {
-        report,
-        moved: Some(moved),
-        route: Route {
-            mode: Mode::Batched,
-            reason: why.reason,
-        },
-    })
+) -> Result<Report> {
+    if job.terms.strategy == Strategy::Relay {
+        return Err(err.hint("with --strategy auto the pack is stored first, and sent with its length"));
+    }
+    progress.remark("the target wants to know the length of the pack, storing it first");
+    ends.target.reconnect()?;
+    ends.target.announce_lengths();
+    let result = attempt(ends, job, course, progress);
+    if course.route.mode != Mode::Materialized {
+        course.route = by_way_of_here("length-required");
+    }
+    result
 }
 
-fn attempt(ends: &mut Ends<'_>, job: &Job, route: Route, progress: &dyn Progress) -> Result<relay::Relayed> {
-    match route.mode {
-        Mode::Materialized => materialized::run(ends, job, progress),
-        _ => relay::run(ends.source, ends.target, job, progress),
+/// A target that does not take the pack as the source made it gets one that was made here, unless it was or may not be.
+fn another_way(
+    ends: &mut Ends<'_>,
+    job: &Job,
+    (course, result): (&mut Course, Result<Report>),
+    listening: &Listening<'_>,
+) -> Result<Report> {
+    let report = match result {
+        Ok(report) => report,
+        Err(err) => {
+            if ends.target.owes_an_answer() {
+                course.moved = listening.moved();
+            }
+            return Err(explain(err, listening.passed()));
+        }
+    };
+    let is_as_made = course.moved.is_some() && course.route.mode != Mode::Materialized;
+    if !is_as_made || job.terms.strategy == Strategy::Relay || !listening.could_be_the_pack(&report) {
+        return Ok(report);
     }
+    listening.remark("the target does not take the pack as the source made it, packing it anew");
+    ends.source.reconnect()?;
+    ends.target.reconnect()?;
+    course.route = by_way_of_here("relayed-pack-refused");
+    attempt(ends, job, course, listening)
+}
+
+fn attempt(ends: &mut Ends<'_>, job: &Job, course: &mut Course, progress: &dyn Progress) -> Result<Report> {
+    let (report, pack) = match course.route.mode {
+        Mode::Materialized => materialized::run(ends, job, progress)?,
+        _ => relay::run(ends.source, ends.target, job, progress)?,
+    };
+    course.moved = None;
+    if let Some(pack) = pack {
+        course.add(pack);
+    }
+    Ok(report)
 }
 
 fn by_way_of_here(reason: &'static str) -> Route {
@@ -184,14 +195,36 @@ fn by_way_of_here(reason: &'static str) -> Route {
     }
 }
 
+/// Whether the target refused so much at once, and how many bytes that was. What was carried out after all, with nobody
+/// waiting for it any more, was not too much.
+fn too_much(
+    target: &mut Target,
+    job: &Job,
+    result: &Result<Report>,
+    listening: &Listening<'_>,
+) -> Option<(TooMuch, u64)> {
+    let over_http = !target.link().connection_persists_across_multiple_requests();
+    let passed = over_http.then(|| listening.passed());
+    let why = listening.too_much(result.as_ref(), passed)?;
+    match result {
+        // The target was not asked: the pack outgrew what the user knows of it.
+        Err(err) if err.kind() == Kind::Limit && err.status().is_none() => {
+            job.terms.target_max_pack_bytes.map(|_| (why, u64::MAX))
+        }
+        Err(_) if target.owes_an_answer() && target.shows(&job.push.commands) => None,
+        // All of it was sent, and how far the target has come with it is found out elsewhere.
+        Err(err) if target.owes_an_answer() && err.kind() == Kind::Network => None,
+        // So little is refused for another reason, whatever the server says.
+        _ if why.limit.is_none() && listening.passed() < LEAST_TO_CUT => None,
+        _ => Some((why, listening.passed())),
+    }
+}
+
 /// What else could be tried after `err`, which came when so many bytes had `passed`.
-fn explain(err: Error, may_store: bool, passed: u64) -> Error {
+fn explain(err: Error, passed: u64) -> Error {
     /// So much is worth an upload that can be gone on with.
     const LARGE: u64 = 64 << 20;
     match err.kind() {
-        _ if wants_length(&err) && !may_store => {
-            err.hint("with --strategy auto the pack is stored first, and sent with its length")
-        }
         Kind::Network | Kind::Timeout if passed > LARGE => err.hint(
             "'git relay sync --target-max-pack-bytes 32m' (or relay.targetMaxPackBytes) sends it in batches; what has \
              arrived of them is not sent again by the next run",
@@ -209,7 +242,7 @@ mod tests {
     fn a_large_push_that_broke_off_can_be_gone_on_with_in_batches() {
         let hint = |kind, passed| {
             let err = Error::new(kind, "hung up").on(Side::Target);
-            explain(err, true, passed).hint_text().map(str::to_owned)
+            explain(err, passed).hint_text().map(str::to_owned)
         };
         assert!(hint(Kind::Network, 65 << 20).is_some_and(|hint| hint.contains("--target-max-pack-bytes")));
         assert!(hint(Kind::Timeout, 65 << 20).is_some());

@@ -13,6 +13,7 @@ mod route;
 mod spool;
 mod terms;
 
-pub use deliver::{Ends, Job, Moved, Transfer, deliver};
+pub use batched::Pins;
+pub use deliver::{Course, Ends, Job, Moved, deliver};
 pub use route::{Mode, Route, Strategy, choose};
 pub use terms::Terms;

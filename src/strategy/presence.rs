@@ -7,6 +7,7 @@ use gix_hash::ObjectId;
 use crate::error::{Kind, Result};
 use crate::progress::Silent;
 use crate::upload_pack::{FetchRequest, Source};
+use crate::wire::pack::{Keep, PackReader};
 
 /// Those of `oids` that the source does not have, or does not serve.
 ///
@@ -26,6 +27,29 @@ pub fn missing(source: &mut Source, oids: &[ObjectId]) -> Result<HashSet<ObjectI
     let mut found = missing(source, first)?;
     found.extend(missing(source, second)?);
     Ok(found)
+}
+
+/// Whether `from` reach all of `oids`, as far as the source can prove it: what is wanted and reached by what is there
+/// already makes a pack without objects. More objects than none prove nothing, because clock skew makes git send too much.
+///
+/// # Errors
+/// Those of [`Source::fetch`].
+pub fn reach_all(source: &mut Source, from: Vec<ObjectId>, oids: Vec<ObjectId>) -> Result<bool> {
+    let request = FetchRequest {
+        wants: oids,
+        haves: from,
+        done: true,
+        ofs_delta: true,
+        filter: Some("tree:0"),
+        ..FetchRequest::default()
+    };
+    let format = source.format();
+    let Some(pack) = source.fetch(&request, &Silent)?.pack else {
+        return Ok(false);
+    };
+    let mut reader = PackReader::new(pack, format, Keep::History)?;
+    // Reading the trailer lets the connection go on.
+    Ok(reader.objects() == 0 && reader.next().is_none())
 }
 
 fn serves(source: &mut Source, oids: &[ObjectId]) -> Result<bool> {

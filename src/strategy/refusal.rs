@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use bstr::ByteSlice;
 use bytesize::ByteSize;
 
+use super::Moved;
 use super::relay::HELD_PACK;
 use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
@@ -20,6 +21,14 @@ pub(super) struct TooMuch {
 }
 
 impl TooMuch {
+    /// What to tell the user when a push goes in batches because of it.
+    pub(super) fn remark(self) -> &'static str {
+        match self.is_about_size() {
+            true => "the pack is larger than the target takes at once, sending it in batches",
+            false => "the target ran out of time, sending the pack in batches",
+        }
+    }
+
     /// Whether it is the size that was refused, not the time it took.
     pub(super) fn is_about_size(self) -> bool {
         self.reason == SIZE
@@ -39,7 +48,7 @@ pub(super) fn wants_length(err: &Error) -> bool {
 pub(super) struct Listening<'a> {
     to: &'a dyn Progress,
     heard: RefCell<Vec<u8>>,
-    passed: Cell<u64>,
+    passed: Cell<(u64, u32)>,
 }
 
 impl<'a> Listening<'a> {
@@ -56,7 +65,17 @@ impl<'a> Listening<'a> {
 
     /// How many bytes of the pack have passed.
     pub(super) fn passed(&self) -> u64 {
-        self.passed.get()
+        self.passed.get().0
+    }
+
+    /// The pack that has passed, if one has.
+    pub(super) fn moved(&self) -> Option<Moved> {
+        let (bytes, objects) = self.passed.get();
+        (bytes > 0).then(|| Moved {
+            bytes,
+            objects: objects.into(),
+            packs: 1,
+        })
     }
 
     /// Whether the target refused so much at once, in size or in time. `passed` is how much of the pack it was sent by a
@@ -162,7 +181,7 @@ impl Progress for Listening<'_> {
     }
 
     fn pack_bytes(&self, bytes: u64, objects: u32) {
-        self.passed.set(bytes);
+        self.passed.set((bytes, objects));
         self.to.pack_bytes(bytes, objects);
     }
 

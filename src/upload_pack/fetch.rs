@@ -60,6 +60,8 @@ pub struct FetchResponse<'a> {
 pub struct PackStream<'a> {
     reader: SideBand<'a>,
     unfinished: &'a mut bool,
+    /// The service ends with the pack, so the next request needs another.
+    is_last: bool,
 }
 
 impl Source {
@@ -89,6 +91,7 @@ impl Source {
             self.link.abandon_response()?;
         }
         let filter = request.filter.filter(|_| self.can_filter());
+        let is_persistent = self.link.connection_persists_across_multiple_requests();
         if self.protocol == Protocol::V2 {
             let features = v2_features(&self.capabilities);
             let reader = self
@@ -122,7 +125,11 @@ impl Source {
                 writer.into_read()
             })();
             let reader = sent.map_err(|err| Error::from_io(err, DOING))?;
-            read_v0(reader, request.deepen.is_some(), &mut self.unfinished, progress)
+            let mut response = read_v0(reader, request.deepen.is_some(), &mut self.unfinished, progress)?;
+            if let Some(pack) = &mut response.pack {
+                pack.is_last = is_persistent;
+            }
+            Ok(response)
         }
     }
 
@@ -323,6 +330,7 @@ impl<'a> PackStream<'a> {
         PackStream {
             reader: SideBand::new(reader, |text| progress.source_text(text)),
             unfinished,
+            is_last: false,
         }
     }
 }
@@ -338,7 +346,7 @@ impl Read for PackStream<'_> {
 impl BufRead for PackStream<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         let buf = self.reader.fill_buf()?;
-        if buf.is_empty() {
+        if buf.is_empty() && !self.is_last {
             *self.unfinished = false;
         }
         Ok(buf)

@@ -1,5 +1,7 @@
 //! What `receive-pack` answers: `report-status` and `report-status-v2` (`gitprotocol-pack`, "Report Status").
 
+use std::collections::HashSet;
+
 use bstr::{BStr, BString, ByteSlice};
 use gix_hash::ObjectId;
 
@@ -75,9 +77,11 @@ impl Report {
         }
     }
 
-    /// Whether everything was done that was asked for.
-    pub fn is_all_done(&self) -> bool {
-        self.unpack_error.is_none() && self.refs.iter().all(|entry| entry.error.is_none())
+    /// Whether the target says that it has done what was asked for each of `names`.
+    pub fn did_all<'a>(&self, names: impl IntoIterator<Item = &'a BStr>) -> bool {
+        let done = self.refs.iter().filter(|entry| entry.error.is_none());
+        let done: HashSet<&BStr> = done.map(|entry| entry.name.as_bstr()).collect();
+        self.unpack_error.is_none() && names.into_iter().all(|name| done.contains(name))
     }
 
     fn add_line(&mut self, line: &BStr) -> Result<()> {
@@ -200,6 +204,16 @@ mod tests {
         assert_eq!(report.refs.len(), 3);
         assert_eq!(report.refs[1].options.len(), 3);
         assert_eq!(report.refs[2].error.as_deref(), Some("pre-receive hook declined"));
+    }
+
+    #[test]
+    fn what_is_not_reported_was_not_done() {
+        let body = pkt(&["unpack ok", "ok refs/heads/a", "ng refs/heads/b no"]);
+        let report = Report::parse(&body).unwrap();
+        let did = |names: &[&str]| report.did_all(names.iter().map(|name| BStr::new(*name)));
+        assert!(did(&["refs/heads/a"]) && did(&[]));
+        assert!(!did(&["refs/heads/a", "refs/heads/b"]) && !did(&["refs/heads/c"]));
+        assert!(!Report::parse(&pkt(&["unpack failed"])).unwrap().did_all([]));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! The commands of the push, when all that they need is on the target or comes with them.
 
+use std::collections::HashSet;
+
+use gix_hash::ObjectId;
+
 use super::super::spool::Stored;
-use super::push::sweep;
 use super::steps::Steps;
 use super::{Batches, Pushed};
-use crate::error::{Error, Kind, Result, Side};
+use crate::error::Result;
 use crate::receive_pack::{Body, Command, PushRequest};
 use crate::wire::pack::empty_pack;
 use crate::wire::report::Report;
@@ -12,27 +15,55 @@ use crate::wire::report::Report;
 impl Batches<'_, '_> {
     /// All commits are on the target: bring what hangs behind them, and set the refs.
     pub(super) fn cut_over_alone(&mut self) -> Result<Report> {
+        let mut most = usize::MAX;
         loop {
-            let mut tail = self.fetch_tail()?;
-            match self.cut_over(tail.as_mut())? {
-                Pushed::Landed(report) => return Ok(report),
-                Pushed::NotThin => {}
-                Pushed::TooMuch(_) => {
-                    let message = "it refused to set the refs, with all commits in place already";
-                    return Err(Error::new(Kind::Limit, message).on(Side::Target));
+            let Some((objects, mut piece)) = self.next_of_tail(most)? else {
+                match self.cut_over(None)? {
+                    Pushed::Landed(report) => return Ok(report),
+                    Pushed::NotThin | Pushed::TooMuch(_) => continue,
                 }
+            };
+            let commands = self.holders_of(&objects);
+            match self.push(&commands, &mut piece)? {
+                Pushed::Landed(report) => {
+                    if let Some(end) = self.landed(self.at, &commands, (&piece, &report))? {
+                        return Ok(end);
+                    }
+                    self.haves.extend(objects);
+                }
+                Pushed::TooMuch(why) if objects.len() > 1 => {
+                    self.sizes.refused(objects.len(), piece.summary.bytes, why);
+                    most = objects.len() / 2;
+                }
+                Pushed::TooMuch(_) => return Err(self.cannot_fit(self.at, Some(piece.summary.bytes))),
+                Pushed::NotThin => {}
             }
         }
     }
 
-    /// Set the refs, in one step where the target can, and take the pins away. If one ref is refused then, and the user
+    /// The commands for refs that hold `objects`, which are no commits of the row.
+    fn holders_of(&self, objects: &[ObjectId]) -> Vec<Command> {
+        match &self.steps {
+            None => self.pins.commands(objects),
+            Some(steps) => {
+                let objects: HashSet<&ObjectId> = objects.iter().collect();
+                steps
+                    .left()
+                    .filter(|command| objects.contains(&command.new))
+                    .cloned()
+                    .collect()
+            }
+        }
+    }
+
+    /// Set the refs, in one step where the target can. If one ref is refused then, and the user
     /// did not ask for all or none, each ref stands for itself.
     pub(super) fn cut_over(&mut self, mut piece: Option<&mut Stored>) -> Result<Pushed> {
         let commands = self.commands_left();
         let could = self.ends.target.offers("atomic") && commands.len() > 1;
         let mut pushed = self.set_refs(&commands, could || self.job.push.atomic, piece.as_deref_mut())?;
         let is_refused = |pushed: &Pushed| match pushed {
-            Pushed::Landed(report) => !report.is_all_done(),
+            Pushed::Landed(report) => !report.did_all(commands.iter().map(|command| &*command.name)),
             Pushed::TooMuch(_) | Pushed::NotThin => false,
         };
         if is_refused(&pushed) && could && !self.job.push.atomic {
@@ -41,10 +72,7 @@ impl Batches<'_, '_> {
         }
         if let Pushed::Landed(report) = &mut pushed {
             if let Some(piece) = piece {
-                self.moved.add(piece.summary);
-            }
-            if report.is_all_done() {
-                sweep(self.ends.target, &self.pins, self.progress);
+                self.course.add(piece.summary);
             }
             self.add_finished(report);
         }

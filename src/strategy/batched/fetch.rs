@@ -1,5 +1,6 @@
 //! Pieces of the row, fetched so that each fills a pack and none is too large.
 
+use std::collections::HashSet;
 use std::io::{self, Read};
 
 use gix_hash::ObjectId;
@@ -26,6 +27,17 @@ enum Fetched {
     Dropped,
     /// It was too large, with so many objects.
     TooLarge(u32),
+}
+
+/// Who sets a limit.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    /// The target, for each pack.
+    Targets,
+    /// The user, for all of them together.
+    Users(u64),
+    /// The place where they are stored, for each.
+    Places,
 }
 
 impl<'a> Batches<'a, '_> {
@@ -72,20 +84,29 @@ impl<'a> Batches<'a, '_> {
         Ok(fetched)
     }
 
-    /// Fetch what hangs behind the commits, which are all on the target; `None` if that is nothing.
-    pub(super) fn fetch_tail(&mut self) -> Result<Option<Stored>> {
-        let has = |oid: &ObjectId| self.haves.contains(oid);
-        let wants: Vec<ObjectId> = self.job.wants.iter().copied().filter(|oid| !has(oid)).collect();
-        if wants.is_empty() {
-            return Ok(None);
-        }
-        match self.take_in(wants, |_, _| false)? {
-            Fetched::Whole(piece) => Ok(Some(piece)),
-            Fetched::Dropped | Fetched::TooLarge(_) => {
-                let limit = self.sizes.limit();
-                Err(too_large("what tags name besides commits is", limit, None))
+    /// Of what hangs behind the commits, tags for instance, fetch as much as fits at once: the objects that were asked for
+    /// and their pack. `most` is what was too much before. `None` if nothing is left.
+    pub(super) fn next_of_tail(&mut self, most: usize) -> Result<Option<(Vec<ObjectId>, Stored)>> {
+        let has: HashSet<&ObjectId> = self.haves.iter().collect();
+        let mut wants: Vec<ObjectId> = self
+            .job
+            .wants
+            .iter()
+            .copied()
+            .filter(|oid| !has.contains(oid))
+            .collect();
+        wants.truncate(most);
+        while let Some(first) = wants.first().copied() {
+            match self.take_in(wants.clone(), |_, _| false)? {
+                Fetched::Whole(piece) => return Ok(Some((wants, piece))),
+                Fetched::Dropped | Fetched::TooLarge(_) if wants.len() > 1 => wants.truncate(wants.len() / 2),
+                Fetched::Dropped | Fetched::TooLarge(_) => {
+                    let what = format!("what {first} names alone needs a pack that is");
+                    return Err(too_large(&what, self.sizes.limit(), None));
+                }
             }
         }
+        Ok(None)
     }
 
     /// Ask for `wants`, and store the pack unless `drop_it` wants to be rid of it for the number of its objects.
@@ -95,7 +116,8 @@ impl<'a> Batches<'a, '_> {
         drop_it: impl FnOnce(&mut Sizes, u32) -> bool,
     ) -> Result<Fetched> {
         let request = self.request(wants);
-        let (limit, limit_is_ours) = self.limit();
+        let (limit, whose) = self.limit();
+        let terms = &self.job.terms;
         let mut on_bytes = self.meter();
         let response = self.ends.source.fetch(&request, self.progress)?;
         if !response.shallow.is_empty() {
@@ -107,11 +129,16 @@ impl<'a> Batches<'a, '_> {
             return Ok(Fetched::Dropped);
         }
         let check = PackCheck::new(self.row.format(), Some(limit));
-        match Stored::new(&mut header.as_slice().chain(pack), check, &mut on_bytes) {
-            Ok(piece) => Ok(Fetched::Whole(piece)),
-            Err(err) if err.kind() != Kind::Limit => Err(err),
-            Err(err) if limit_is_ours => Err(self.job.terms.explain_limit(err)),
-            Err(_) => Ok(Fetched::TooLarge(objects)),
+        let stored = Stored::new(&mut header.as_slice().chain(pack), check, &mut on_bytes);
+        match (stored, whose) {
+            (Ok(piece), _) => Ok(Fetched::Whole(piece)),
+            (Err(err), _) if err.kind() != Kind::Limit => Err(err),
+            (Err(_), Whose::Targets) => Ok(Fetched::TooLarge(objects)),
+            (Err(err), Whose::Places) => Err(terms.explain_limit(err)),
+            (Err(_), Whose::Users(max)) => {
+                let message = format!("the packs together are larger than the limit of {max} bytes");
+                Err(Error::new(Kind::Limit, message).on(Side::Source))
+            }
         }
     }
 
@@ -130,24 +157,28 @@ impl<'a> Batches<'a, '_> {
 
     /// Tells how much has passed in all batches together.
     fn meter(&self) -> impl FnMut(u64, u32) + use<'a> {
-        let (moved, progress) = (self.moved, self.progress);
+        let (moved, progress) = (self.course.moved.unwrap_or_default(), self.progress);
         move |bytes, objects| {
             let objects = moved.objects.saturating_add(objects.into());
             progress.pack_bytes(moved.bytes + bytes, u32::try_from(objects).unwrap_or(u32::MAX));
         }
     }
 
-    /// The most bytes that the next pack may have, and whether that is the user's limit and not the target's.
-    fn limit(&self) -> (u64, bool) {
+    /// The most bytes that the next pack may have, and whose limit that is.
+    fn limit(&self) -> (u64, Whose) {
         let terms = &self.job.terms;
-        let rest = terms
+        let moved = self.course.moved.unwrap_or_default().bytes;
+        let users = terms
             .max_pack_bytes
-            .map(|max| max.saturating_sub(self.moved.bytes));
-        let ours = [rest, terms.materialized_max_bytes].into_iter().flatten().min();
-        match ours.filter(|ours| *ours < self.sizes.limit()) {
-            Some(ours) => (ours, true),
-            None => (self.sizes.limit(), false),
-        }
+            .map(|max| (max.saturating_sub(moved), Whose::Users(max)));
+        let places = terms.materialized_max_bytes.map(|max| (max, Whose::Places));
+        let ours = users.into_iter().chain(places);
+        ours.fold((self.sizes.limit(), Whose::Targets), |least, other| {
+            match other.0 < least.0 {
+                true => other,
+                false => least,
+            }
+        })
     }
 
     /// Where a piece of so many commits may end.
@@ -165,7 +196,7 @@ impl<'a> Batches<'a, '_> {
     }
 
     /// Whether something goes with the commits up to `to` that could go behind them.
-    fn has_tail(&self, to: usize) -> bool {
+    pub(super) fn has_tail(&self, to: usize) -> bool {
         self.is_last(to) && self.job.wants.iter().any(|oid| self.row.end_at(oid).is_none())
     }
 

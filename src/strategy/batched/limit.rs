@@ -51,7 +51,7 @@ impl Limit {
             return true;
         }
         // Half of it, or what has gone through before.
-        let guess = (bytes / 2).max(self.taken.min(bytes * 7 / 8));
+        let guess = (bytes / 2).max(self.taken.min(bytes / 8 * 7));
         self.bytes = self.bytes.min(guess).max(1);
         // A size is refused at once. How long a pack takes shows when all of it was sent, which is too dear to find out.
         self.refused = Some(bytes).filter(|_| why.is_about_size());

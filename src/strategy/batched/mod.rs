@@ -22,14 +22,12 @@ mod push;
 mod sizes;
 mod steps;
 
-pub(super) use pins::Pins;
-pub(super) use push::sweep;
+pub use pins::Pins;
 
 use gix_hash::ObjectId;
 
 use super::refusal::TooMuch;
-use super::relay::may_be_thin;
-use super::{Ends, Job, Moved};
+use super::{Course, Ends, Job};
 use crate::error::{Error, Kind, Result, Side};
 use crate::plan::Row;
 use crate::progress::Progress;
@@ -40,7 +38,8 @@ use limit::Limit;
 use sizes::Sizes;
 use steps::Steps;
 
-/// Carry `job` out in pieces. `why` and `bytes` tell of the pack that was too much.
+/// Carry `job` out in pieces. `why` and `bytes` tell of the pack that was too much; `pins` are those of earlier runs, to
+/// which those of this run are added.
 ///
 /// # Errors
 /// `Limit` when a single commit is too large for the target. After an error some pieces may be on the target, from which
@@ -48,53 +47,51 @@ use steps::Steps;
 pub(super) fn run(
     ends: &mut Ends<'_>,
     job: &Job,
+    (course, pins): (&mut Course, &mut Pins),
     (why, bytes): (TooMuch, u64),
     progress: &dyn Progress,
-) -> Result<(Report, Moved)> {
+) -> Result<Report> {
     if !ends.source.serves_any_commit() {
         return Err(serves_only_tips());
     }
     let graph = Graph::read(ends.source, job, progress)?;
     let creates = job.push.commands.iter().filter(|command| !command.new.is_null());
     let tips: Vec<ObjectId> = creates.map(|command| graph.tags.peel(command.new)).collect();
+    let target = &ends.target;
     let mut batches = Batches {
-        pins: Pins::find(ends.source, ends.target),
+        thin: !target.offers("no-thin") && target.advertisement().shallow.is_empty(),
         steps: None,
-        thin: may_be_thin(ends.target, job),
         haves: job.haves.clone(),
         row: Row::new(graph.history, tips),
         tags: graph.tags,
         sizes: Sizes::new(Limit::after(bytes, job.terms.target_max_pack_bytes, why)),
-        moved: Moved::default(),
         at: 0,
         tail_apart: false,
         ends,
         job,
+        course,
+        pins,
         progress,
     };
     let result = batches.run();
-    let moved = batches.moved;
+    let arrived = batches.course.moved.unwrap_or_default().packs;
     match result {
+        Ok(report) if report.did_all(job.push.names()) || batches.pins.is_empty() => Ok(report),
         Ok(report) => {
-            if !report.is_all_done() && !batches.pins.is_empty() {
-                progress.remark(
-                    "the batches stay on the target below refs/relay/batch/, for the refs that were refused",
-                );
-            }
-            Ok((report, moved))
+            progress.remark(
+                "the batches stay on the target below refs/relay/batch/, for the refs that were refused",
+            );
+            Ok(report)
         }
-        Err(err) => Err(tell_what_stays(err, moved, progress)),
+        Err(err) if arrived == 0 => Err(err),
+        Err(err) => Err(tell_what_stays(err, arrived, progress)),
     }
 }
 
 /// Say with `err` that what was sent is not lost. Where the error has advice of its own, that goes first.
-fn tell_what_stays(err: Error, moved: Moved, progress: &dyn Progress) -> Error {
-    if moved.packs == 0 {
-        return err;
-    }
+fn tell_what_stays(err: Error, arrived: u64, progress: &dyn Progress) -> Error {
     let stays = format!(
-        "what has arrived stays on the target (batches: {}), and the same command goes on from there",
-        moved.packs
+        "what has arrived stays on the target (batches: {arrived}), and the same command goes on from there"
     );
     if err.hint_text().is_some() {
         progress.remark(&stays);
@@ -114,18 +111,18 @@ struct Batches<'a, 'e> {
     ends: &'a mut Ends<'e>,
     job: &'a Job,
     progress: &'a dyn Progress,
+    course: &'a mut Course,
     row: Row,
     tags: Tags,
     /// So many commits of the row are on the target.
     at: usize,
     /// What the target has by now.
     haves: Vec<ObjectId>,
-    pins: Pins,
+    pins: &'a mut Pins,
     /// In the place of pins, where the target takes none.
     steps: Option<Steps>,
     sizes: Sizes,
     thin: bool,
-    moved: Moved,
     /// What hangs behind the commits (tags, for instance) does not fit into the last piece with them.
     tail_apart: bool,
 }
@@ -156,6 +153,10 @@ impl Batches<'_, '_> {
                     if let Some(end) = self.landed(to, &commands, (&piece, &report))? {
                         return Ok(end);
                     }
+                }
+                Pushed::TooMuch(why) if self.is_least(to) && self.has_tail(to) => {
+                    self.tail_apart = true;
+                    self.sizes.refused(usize::MAX, piece.summary.bytes, why);
                 }
                 Pushed::TooMuch(why) => self.refused(to, piece.summary.bytes, why)?,
                 Pushed::NotThin => {}

@@ -1,10 +1,15 @@
 //! Refs of our own on the target, which hold finished batches until the pushed refs do.
 
+use std::collections::HashSet;
+
 use bstr::ByteSlice;
 use gix_hash::ObjectId;
 
+use super::super::{Ends, presence};
+use crate::error::printable;
 use crate::plan::selection::OUR_NAMESPACE;
-use crate::receive_pack::{Command, Target};
+use crate::progress::{Progress, Silent};
+use crate::receive_pack::{Body, Command, PushRequest, Target};
 use crate::upload_pack::Source;
 use crate::wire::object::Hasher;
 use crate::wire::ref_name::RefName;
@@ -14,14 +19,14 @@ use crate::wire::ref_name::RefName;
 /// They survive a run that breaks off, and the next run for the same source goes on from them, for what they name the
 /// target has. Those of other sources are left alone.
 #[derive(Debug, Clone)]
-pub(in crate::strategy) struct Pins {
+pub struct Pins {
     namespace: String,
     there: Vec<(RefName, ObjectId)>,
 }
 
 impl Pins {
     /// Those that earlier runs for `source` have left on `target`.
-    pub(in crate::strategy) fn find(source: &Source, target: &Target) -> Pins {
+    pub fn find(source: &Source, target: &Target) -> Pins {
         let namespace = namespace(source.link().to_url().as_bytes());
         let refs = &target.advertisement().refs;
         let ours = refs
@@ -38,14 +43,14 @@ impl Pins {
         self.there.is_empty()
     }
 
-    /// The commands that pin `commits`.
-    pub(super) fn commands(&self, commits: &[ObjectId]) -> Vec<Command> {
-        let command = |commit: &ObjectId| Command {
-            name: format!("{}{commit}", self.namespace).into(),
-            old: ObjectId::null(commit.kind()),
-            new: *commit,
+    /// The commands that pin `objects`.
+    pub(super) fn commands(&self, objects: &[ObjectId]) -> Vec<Command> {
+        let command = |object: &ObjectId| Command {
+            name: format!("{}{object}", self.namespace).into(),
+            old: ObjectId::null(object.kind()),
+            new: *object,
         };
-        commits.iter().map(command).collect()
+        objects.iter().map(command).collect()
     }
 
     /// `commands` were carried out.
@@ -54,14 +59,62 @@ impl Pins {
             .extend(commands.iter().map(|command| (command.name.clone(), command.new)));
     }
 
-    /// The commands that remove all of them.
-    pub(super) fn removals(&self) -> Vec<Command> {
-        let removal = |(name, oid): &(RefName, ObjectId)| Command {
-            name: name.clone(),
-            old: *oid,
-            new: ObjectId::null(oid.kind()),
-        };
-        self.there.iter().map(removal).collect()
+    /// Remove them, if all that they hold is held by other refs of the target now, of which `new` are values that were set
+    /// just now. What is still of use to another push stays. Failures are only told: the next push can do it as well.
+    pub fn tidy(
+        &self,
+        ends: &mut Ends<'_>,
+        new: impl IntoIterator<Item = ObjectId>,
+        progress: &dyn Progress,
+    ) {
+        if self.is_empty() || !ends.target.offers("delete-refs") {
+            return;
+        }
+        let refs = ends.target.advertisement().refs.iter();
+        let others = refs.filter(|entry| !entry.name.starts_with(self.namespace.as_bytes()));
+        let held: HashSet<ObjectId> = others.map(|entry| entry.oid).chain(new).collect();
+        let held = held.into_iter().filter(|oid| !oid.is_null()).collect();
+        let pinned: HashSet<ObjectId> = self.there.iter().map(|(_, oid)| *oid).collect();
+        match presence::reach_all(ends.source, held, pinned.into_iter().collect()) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(err) => {
+                log::info!(target: "relay::source", "cannot tell whether pins are still of use: {err}");
+                return;
+            }
+        }
+        if let Err(words) = remove(ends.target, &self.there) {
+            progress.warning(&format!(
+                "could not remove temporary refs below refs/relay/batch/: {words}"
+            ));
+        }
+    }
+}
+
+/// Delete the refs `pins`, which have these values.
+pub(super) fn remove(target: &mut Target, pins: &[(RefName, ObjectId)]) -> Result<(), String> {
+    let removal = |(name, oid): &(RefName, ObjectId)| Command {
+        name: name.clone(),
+        old: *oid,
+        new: ObjectId::null(oid.kind()),
+    };
+    let request = PushRequest {
+        commands: pins.iter().map(removal).collect(),
+        quiet: true,
+        ..PushRequest::default()
+    };
+    let report = target
+        .push(&request, Body::Nothing, &Silent)
+        .map_err(|err| err.to_string())?;
+    let refused = report
+        .refs
+        .iter()
+        .find_map(|entry| Some((&entry.name, entry.error.as_ref()?)));
+    match refused {
+        // Another run was faster.
+        Some(_) if target.shows(&request.commands) => Ok(()),
+        Some((name, words)) => Err(format!("{}: {words}", printable(name))),
+        None => Ok(()),
     }
 }
 

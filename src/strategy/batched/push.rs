@@ -1,17 +1,19 @@
 //! Pieces on their way to the target, and the refs that hold them there.
 
-use bstr::{BStr, BString, ByteSlice};
+use std::collections::HashMap;
+
+use bstr::{BStr, ByteSlice};
 use bytesize::ByteSize;
 
 use super::super::refusal::{Listening, TooMuch};
 use super::super::spool::Stored;
 use super::steps::Steps;
-use super::{Batches, Pins, Pushed};
-use crate::error::{Error, Kind, Result, Side, printable};
+use super::{Batches, Pushed, pins};
+use crate::error::{Error, Kind, Result, Side};
 use crate::plan::Row;
-use crate::progress::{Progress, Silent};
-use crate::receive_pack::{Body, Command, PushRequest, Target};
+use crate::receive_pack::{Body, Command, PushRequest};
 use crate::wire::pack::empty_pack;
+use crate::wire::ref_name::RefName;
 use crate::wire::report::{RefReport, Report};
 
 impl Batches<'_, '_> {
@@ -23,14 +25,18 @@ impl Batches<'_, '_> {
         };
         let commands = self.pins.commands(&[tip]);
         let request = self.request_to(commands.clone());
-        let pack = empty_pack(self.ends.target.format());
-        let report = self
-            .ends
-            .target
-            .push(&request, Body::Whole(&pack), self.progress)?;
-        match refusal(&report) {
-            None => self.pins.have(&commands),
-            Some((_, words)) => self.go_in_steps(&words)?,
+        let target = &mut *self.ends.target;
+        let pack = empty_pack(target.format());
+        let report = target.push(&request, Body::Whole(&pack), self.progress)?;
+        if let Some((_, words)) = refusal(&report, &commands).filter(|_| !target.shows(&commands)) {
+            return self.go_in_steps(&words);
+        }
+        let made: Vec<_> = commands
+            .into_iter()
+            .map(|command| (command.name, command.new))
+            .collect();
+        if let Err(words) = pins::remove(self.ends.target, &made) {
+            log::warn!(target: "relay::target", "cannot remove the ref that was made to try it: {words}");
         }
         Ok(())
     }
@@ -42,9 +48,12 @@ impl Batches<'_, '_> {
     }
 
     fn request_to(&self, commands: Vec<Command>) -> PushRequest {
+        // These are the user's own branches, or else none of theirs.
+        let options = self.steps.as_ref().map(|_| self.job.push.push_options.clone());
         PushRequest {
             commands,
             quiet: self.job.push.quiet,
+            push_options: options.unwrap_or_default(),
             ..PushRequest::default()
         }
     }
@@ -62,14 +71,16 @@ impl Batches<'_, '_> {
             let told =
                 format!("the target's answer was lost ({why}); its refs show that a batch has arrived");
             self.progress.warning(&told);
-            return Ok(Pushed::Landed(Report::all_done(
-                request.commands.iter().map(|c| &*c.name),
-            )));
+            return Ok(Pushed::Landed(Report::all_done(request.names())));
         }
         let over_http = !target.link().connection_persists_across_multiple_requests();
         let passed = over_http.then_some(piece.summary.bytes);
         if let Some(why) = listening.too_much(result.as_ref(), passed) {
             return Ok(Pushed::TooMuch(why));
+        }
+        if target.owes_an_answer() {
+            // It may have arrived.
+            self.course.add(piece.summary);
         }
         let report = result?;
         match &report.unpack_error {
@@ -94,20 +105,21 @@ impl Batches<'_, '_> {
         (piece, report): (&Stored, &Report),
     ) -> Result<Option<Report>> {
         // A run for the same pair that was faster has set the same refs.
-        let refused = refusal(report).filter(|_| !self.ends.target.shows(commands));
+        let refused = refusal(report, commands).filter(|_| !self.ends.target.shows(commands));
         if let Some((name, words)) = refused {
             if self.at > 0 || self.steps.is_some() {
-                return Ok(Some(self.give_up(name.as_bstr(), &words)));
+                return Ok(Some(self.give_up(&name, &words)));
             }
             return self.go_in_steps(&words).map(|()| None);
         }
         match &mut self.steps {
-            Some(steps) => steps.have(commands, to),
+            Some(steps) => self.course.half_way = steps.have(commands, to),
             None => self.pins.have(commands),
         }
         self.haves.extend(commands.iter().map(|command| command.new));
-        self.moved.add(piece.summary);
-        let (packs, commits) = (self.moved.packs, to - self.at);
+        self.course.add(piece.summary);
+        let packs = self.course.moved.unwrap_or_default().packs;
+        let commits = to - self.at;
         let size = ByteSize::b(piece.summary.bytes).display().iec();
         self.progress
             .note(&format!("batch {packs} has arrived: {commits} commits, {size}"));
@@ -153,24 +165,22 @@ impl Batches<'_, '_> {
 
     /// The target has refused pins in these `words`: move the pushed refs themselves.
     fn go_in_steps(&mut self, words: &str) -> Result<()> {
-        let refuses = format!("it takes no refs below refs/relay/ ({words}), which would hold the batches");
-        let unsupported =
-            |why: &str| Err(Error::new(Kind::Unsupported, format!("{refuses}, and {why}")).on(Side::Target));
         if self.job.push.atomic {
-            return unsupported("--atomic forbids to move the branches step by step");
+            let message = format!(
+                "it takes no refs below refs/relay/ ({words}), which would hold the batches, and --atomic forbids to \
+                 move the branches step by step"
+            );
+            return Err(Error::new(Kind::Unsupported, message).on(Side::Target));
         }
-        let commands = self
+        let creates = self
             .job
             .push
             .commands
             .iter()
             .filter(|command| !command.new.is_null());
         let row = std::mem::replace(&mut self.row, Row::empty(self.ends.source.format()));
-        let (steps, row) = Steps::new(commands.cloned().collect(), &self.tags, row);
+        let (steps, row) = Steps::new(creates.cloned().collect(), &self.tags, row);
         self.row = row;
-        if steps.fit(0, 1).is_none_or(|end| end == self.row.len()) {
-            return unsupported("no branch can be moved there step by step");
-        }
         self.steps = Some(steps);
         self.progress.remark(&format!(
             "the target takes no refs below refs/relay/ ({words}), moving the branches step by step instead"
@@ -179,30 +189,18 @@ impl Batches<'_, '_> {
     }
 }
 
-/// The first ref that was refused, and why.
-fn refusal(report: &Report) -> Option<(BString, String)> {
-    let refused = |entry: &RefReport| Some((entry.name.clone(), entry.error.clone()?));
-    report.refs.iter().find_map(refused)
-}
-
-/// Remove the pins that an earlier run has left, now that the pushed refs hold what they held. They can also go with the
-/// next run, so a failure is only told.
-pub(in crate::strategy) fn sweep(target: &mut Target, pins: &Pins, progress: &dyn Progress) {
-    if pins.is_empty() || !target.offers("delete-refs") {
-        return;
-    }
-    let request = PushRequest {
-        commands: pins.removals(),
-        quiet: true,
-        ..PushRequest::default()
-    };
-    let refused = match target.push(&request, Body::Nothing, &Silent) {
-        Ok(report) => refusal(&report).map(|(name, words)| format!("{}: {words}", printable(&name))),
-        Err(err) => Some(err.to_string()),
-    };
-    if let Some(words) = refused {
-        progress.warning(&format!(
-            "could not remove temporary refs below refs/relay/batch/: {words}"
-        ));
-    }
+/// The first of the refs in `commands` that `report` does not call done, and why.
+fn refusal(report: &Report, commands: &[Command]) -> Option<(RefName, String)> {
+    let verdicts: HashMap<&BStr, &Option<String>> = report
+        .refs
+        .iter()
+        .map(|entry| (entry.name.as_bstr(), &entry.error))
+        .collect();
+    commands.iter().find_map(|command| {
+        let words = match verdicts.get(&*command.name) {
+            Some(verdict) => (*verdict).clone()?,
+            None => "the target did not report what became of it".to_owned(),
+        };
+        Some((command.name.clone(), words))
+    })
 }

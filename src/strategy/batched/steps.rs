@@ -1,16 +1,19 @@
 //! Moving the pushed refs themselves forward, step by step: for targets that take no refs of our own. Pure.
 
+use std::collections::HashMap;
+
 use gix_hash::ObjectId;
 
 use super::graph::Tags;
 use crate::plan::Row;
 use crate::receive_pack::Command;
+use crate::wire::ref_name::RefName;
 
 /// Places in a row of commits at which refs can be set so that they hold all that was sent by then.
 pub(super) struct Steps {
     /// The commands that create or move a ref, with the value that each ref has by now.
     commands: Vec<Step>,
-    /// By place: the branch that can be moved there, by its number in `commands`.
+    /// By place: the branch that can be moved there, or else a ref that belongs there, by its number in `commands`.
     holders: Vec<Option<u32>>,
     /// How many commits may be taken from the start of the row.
     stops: Vec<usize>,
@@ -19,8 +22,11 @@ pub(super) struct Steps {
 /// One ref on its way.
 struct Step {
     command: Command,
+    is_branch: bool,
     /// How many commits of the row its last value needs; `None` if it needs none.
     end: Option<usize>,
+    /// It has another value than at the start.
+    has_moved: bool,
     is_done: bool,
 }
 
@@ -43,20 +49,21 @@ impl Steps {
                 }
             }
         }
-        let mut held: Vec<bool> = holders.iter().map(Option::is_some).collect();
-        let steps = commands.into_iter().zip(tips).map(|(command, tip)| {
+        let steps = (0..).zip(commands).zip(tips).map(|((number, command), tip)| {
             let end = row.end_at(&tip);
-            if let Some(held) = end.and_then(|end| held.get_mut(end - 1)) {
-                *held = true;
+            if let Some(holder) = end.and_then(|end| holders.get_mut(end - 1)) {
+                holder.get_or_insert(number);
             }
             Step {
+                is_branch: command.name.starts_with(b"refs/heads/"),
                 command,
                 end,
+                has_moved: false,
                 is_done: false,
             }
         });
         let commands = steps.collect();
-        let stops = row.stops(|place| held.get(place) == Some(&true));
+        let stops = row.stops(|place| holders.get(place).is_some_and(Option::is_some));
         let steps = Steps {
             commands,
             holders,
@@ -83,8 +90,12 @@ impl Steps {
         }
         let pairs = self.commands.iter().zip(values);
         let command = |(step, value): (&Step, Option<ObjectId>)| {
-            let last = (step.is_due(to)).then_some(step.command.new);
-            let new = last.or(value.filter(|_| !step.is_done))?;
+            // Tags that hold nothing can wait: there may be more of them than fit.
+            let new = match step.is_branch {
+                true if step.is_due(to) => step.command.new,
+                true => value.filter(|_| !step.is_done)?,
+                false => value.map(|_| step.command.new)?,
+            };
             Some(Command {
                 new,
                 ..step.command.clone()
@@ -93,14 +104,28 @@ impl Steps {
         pairs.filter_map(command).collect()
     }
 
-    /// `commands` were carried out, and what is up to `to` is on the target.
-    pub(super) fn have(&mut self, commands: &[Command], to: usize) {
+    /// `commands` were carried out, and what is up to `to` is on the target. Gives the refs that are on their way, with
+    /// the values that they have now.
+    pub(super) fn have(&mut self, commands: &[Command], to: usize) -> HashMap<RefName, ObjectId> {
+        let values: HashMap<&RefName, ObjectId> = commands
+            .iter()
+            .map(|command| (&command.name, command.new))
+            .collect();
         for step in &mut self.commands {
-            step.is_done |= step.is_due(to);
-            if let Some(done) = commands.iter().find(|command| command.name == step.command.name) {
-                step.command.old = done.new;
+            step.is_done |= step.is_branch && step.is_due(to);
+            if let Some(value) = values.get(&step.command.name) {
+                step.is_done |= *value == step.command.new;
+                step.has_moved = true;
+                step.command.old = *value;
             }
         }
+        let on_their_way = self
+            .commands
+            .iter()
+            .filter(|step| step.has_moved && !step.is_done);
+        on_their_way
+            .map(|step| (step.command.name.clone(), step.command.old))
+            .collect()
     }
 
     /// What is left to do.
@@ -196,17 +221,24 @@ mod tests {
         let (mut steps, row) = steps(&commands);
         assert_eq!(steps.stops, [1, 2, 3, 4, 5, 6, 7]);
         let first = steps.commands(&row, 0, 4);
-        assert_eq!(
-            told(&first),
-            ["refs/heads/main - c", "refs/heads/side - x", "refs/tags/t - c"]
-        );
-        steps.have(&first, 4);
+        assert_eq!(told(&first), ["refs/heads/main - c", "refs/heads/side - x"]);
+        let half_way = steps.have(&first, 4);
+        assert_eq!(half_way.get(&RefName::from("refs/heads/main")), Some(&oid('c')));
+        assert_eq!(half_way.len(), 2);
         let second = steps.commands(&row, 4, 6);
         assert_eq!(told(&second), ["refs/heads/main c M", "refs/heads/side x y"]);
         steps.have(&second, 6);
         let left: Vec<_> = steps.left().cloned().collect();
-        assert_eq!(told(&left), ["refs/heads/main M d"]);
-        assert_eq!(steps.finished().count(), 2);
+        assert_eq!(told(&left), ["refs/heads/main M d", "refs/tags/t - c"]);
+        assert_eq!(steps.finished().count(), 1);
+    }
+
+    #[test]
+    fn a_tag_holds_what_no_branch_does() {
+        let (mut steps, row) = steps(&["refs/heads/main - c", "refs/tags/t - y", "refs/tags/u - b"]);
+        assert_eq!(steps.stops, [1, 2, 3, 5]);
+        steps.have(&steps.commands(&row, 0, 3), 3);
+        assert_eq!(told(&steps.commands(&row, 3, 5)), ["refs/tags/t - y"]);
     }
 
     #[test]
