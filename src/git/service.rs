@@ -86,18 +86,7 @@ pub fn shell_command(line: &OsStr, args: &[OsString]) -> Command {
 /// Quoted for a shell, exactly as git does it (`sq_quote_buf()` in its `quote.c`): hosts with restricted shells parse
 /// these quotes themselves.
 pub fn shell_quoted(text: &[u8]) -> Vec<u8> {
-    let mut out = vec![b'\''];
-    for &byte in text {
-        if matches!(byte, b'\'' | b'!') {
-            out.extend_from_slice(b"'\\");
-            out.push(byte);
-            out.push(b'\'');
-        } else {
-            out.push(byte);
-        }
-    }
-    out.push(b'\'');
-    out
+    gix_quote::single(text.as_bstr()).into()
 }
 
 /// `upload-pack` knows no `--`.
