@@ -28,7 +28,7 @@ impl Pair {
     /// # Errors
     /// [`Kind::Usage`] when it is no such URL.
     pub fn from_url(url: &str) -> Result<Self> {
-        let rest = strip_helper(url).unwrap_or(url);
+        let rest = RelayUrl::strip_helper(url).unwrap_or(url);
         let RelayUrl { source, targets } = RelayUrl::parse(rest)?;
         match targets.into_iter().next() {
             Some(target) => Ok(Pair { source, target }),
@@ -38,12 +38,8 @@ impl Pair {
 
     /// Whether `text` is a relay URL, rather than one side.
     pub fn is_url(text: &str) -> bool {
-        strip_helper(text).is_some()
+        RelayUrl::strip_helper(text).is_some()
     }
-}
-
-fn strip_helper(url: &str) -> Option<&str> {
-    url.strip_prefix("relay::").or_else(|| url.strip_prefix("sync::"))
 }
 
 /// Without passwords, to be shown.

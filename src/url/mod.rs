@@ -24,6 +24,11 @@ pub struct RelayUrl {
 }
 
 impl RelayUrl {
+    /// What stands behind `relay::` or `sync::` in a URL for git; `None` if it is for somebody else.
+    pub fn strip_helper(url: &str) -> Option<&str> {
+        url.strip_prefix("relay::").or_else(|| url.strip_prefix("sync::"))
+    }
+
     /// Split `url`, which git hands over without its `relay::`, at each `=>`.
     pub fn parse(url: &str) -> Result<RelayUrl> {
         let mut sides = url.split("=>").map(str::to_owned);
