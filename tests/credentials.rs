@@ -396,6 +396,22 @@ fn without_a_prompt_the_end_comes_at_once() {
     }
 }
 
+/// Whoever interrupts one question is not asked the other side's.
+#[test]
+fn an_interrupted_question_is_the_last() {
+    for git in gits() {
+        let pair = locked(git, &basic("u", "p"), &basic("u", "p"));
+        let (script, log) = (pair.world.path().join("askpass"), pair.world.path().join("asked"));
+        let text = format!("#!/bin/sh\necho \"$1\" >>'{}'\nkill -INT $PPID\n", log.display());
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+        pair.run(pair.command(&ALL).env("GIT_ASKPASS", &script))
+            .exits(128);
+        let asked = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(asked.lines().count(), 1, "{asked}");
+    }
+}
+
 #[test]
 fn netrc_is_read_after_the_environment_and_before_git_is_asked() {
     for git in gits() {
