@@ -320,6 +320,53 @@ fn a_token_is_for_reading_too() {
     }
 }
 
+/// Git's own code gets no password as an argument, which a process list would show to everybody.
+#[test]
+fn a_password_in_the_configuration_is_for_reading_too() {
+    for git in gits() {
+        let pair = locked(git, &basic("me", "p@ss'word"), &basic("bot", "other"));
+        let helper = Helper::new(&pair);
+        let trace = pair.world.path().join("trace");
+        let read = |userinfo: &str, args: &[&str]| {
+            let url = pair
+                .source_url()
+                .replace("http://", &format!("http://{userinfo}@"));
+            let settings = [
+                format!("remote.s.url={url}"),
+                format!("credential.helper={}", helper.dir.join("run").display()),
+            ];
+            let command = pair.here.cmd().args(["-c", &settings[0], "-c", &settings[1]]);
+            let command = command.args(args).env("GIT_TRACE", &trace);
+            pair.run(command.env("GIT_RELAY_LOG", "trace"))
+        };
+        let outputs = [
+            read("me:p%40ss'word", &["ls-remote", "relay::s=>x"]).ok(),
+            read(
+                "me:p%40ss'word",
+                &["clone", "--bare", "relay::s=>x", "../one.git"],
+            )
+            .ok(),
+            read("me:wr0ng", &["ls-remote", "relay::s=>x"])
+                .exits(128)
+                .says("Authentication failed"),
+        ];
+        // As after reading by git itself, helpers are told what was good.
+        assert!(!helper.log().contains("get\n"), "{}", helper.log());
+        let trace = std::fs::read_to_string(&trace).unwrap();
+        assert!(trace.contains("remote-http s\n"), "{trace}");
+        for text in outputs.iter().map(Output::err).chain([trace]) {
+            for secret in ["p%40ss", "p@ss", "wr0ng"] {
+                assert!(!text.contains(secret), "{text}");
+            }
+        }
+        // Typed, it stood in the arguments of git already, but need not stand in another one's.
+        let typed = pair
+            .url()
+            .replace("relay::http://", "relay::http://me:p%40ss'word@");
+        pair.run(pair.here.cmd().args(["ls-remote", &typed])).ok();
+    }
+}
+
 #[test]
 fn tokens_may_be_in_variables_of_any_name() {
     for git in gits() {

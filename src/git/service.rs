@@ -33,11 +33,17 @@ pub fn program(program: &BStr, path: &Path, protocol: usize) -> Command {
 }
 
 /// Git's own helper for `scheme`, in the environment that git runs helpers in: ours. `remote` is the name of a configured
-/// remote, whose settings then apply, or the URL once more. `settings` go before all that git reads elsewhere.
-pub fn remote_helper(scheme: &str, remote: &str, url: &str, settings: &[(String, String)]) -> Command {
+/// remote, whose settings then apply, or the URL once more; without `url`, that of the remote is meant. `settings` go
+/// before all that git reads elsewhere.
+pub fn remote_helper(
+    scheme: &str,
+    remote: &str,
+    url: Option<&str>,
+    settings: &[(String, String)],
+) -> Command {
     let mut command = Command::new("git");
     with_settings(&mut command, settings);
-    command.arg(format!("remote-{scheme}")).arg(remote).arg(url);
+    command.arg(format!("remote-{scheme}")).arg(remote).args(url);
     command
 }
 

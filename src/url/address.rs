@@ -9,7 +9,7 @@ use gix_transport::Service;
 use super::location::{Location, Remote};
 use super::reach::{Family, Reach};
 use super::same::{comparable, git_dir, place_on_host};
-use super::{check_allowed, redact, resolve, settings, shown};
+use super::{check_allowed, has_password, redact, resolve, settings, shown};
 use crate::error::{Error, Kind, Result, Side};
 use crate::git::{Config, os_str};
 
@@ -334,14 +334,6 @@ fn find(text: &str, side: Side, config: &Config) -> Result<Address> {
         }
     }
     Ok(address)
-}
-
-/// Whether `text` is a URL with a password in it.
-fn has_password(text: &str) -> bool {
-    let authority = text.split_once("://").map(|(_, rest)| rest);
-    let authority = authority.and_then(|rest| rest.split(['/', '?', '#']).next());
-    let userinfo = authority.and_then(|authority| authority.rsplit_once('@'));
-    userinfo.is_some_and(|(userinfo, _)| userinfo.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
 }
 
 fn web(text: &str, reach: Reach) -> Result<HttpAddress> {

@@ -7,12 +7,15 @@ mod resolve;
 mod retry_policy;
 mod same;
 mod settings;
+mod userinfo;
 
 use crate::error::{Error, Kind, Result, printable};
 pub use address::{Address, DaemonAddress, HelperAddress, HttpAddress, LocalAddress, Programs, SshAddress};
 pub use reach::{Family, Reach};
 pub use resolve::{check_allowed, resolve};
 pub use retry_policy::{RetryPolicy, Verdict};
+use userinfo::has_password;
+pub use userinfo::{has_login, redact};
 
 /// The two sides of a relay URL, as the user wrote them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,21 +78,6 @@ fn shown(text: &str) -> String {
     printable(redact(text).as_bytes())
 }
 
-/// `text` without the secrets of a URL in it: what stands in front of the host, because with http a user name can be a
-/// token. With ssh it is no secret unless a password follows.
-pub fn redact(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
-    };
-    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(authority_end);
-    match authority.rsplit_once('@') {
-        Some((user, _)) if scheme.contains("ssh") && !user.contains(':') => text.to_owned(),
-        Some((_, host)) => format!("{scheme}://***@{host}{path}"),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,14 +115,5 @@ mod tests {
             let err = Address::parse(url).unwrap_err();
             assert!(!err.message().contains(char::is_control), "{url:?}");
         }
-    }
-
-    #[test]
-    fn secrets_are_not_shown() {
-        assert_eq!(redact("https://token@h/x?a@b"), "https://***@h/x?a@b");
-        assert_eq!(redact("hop::https://u:p@h/x"), "hop::https://***@h/x");
-        assert_eq!(redact("ssh://u:p@h:1/x"), "ssh://***@h:1/x");
-        assert_eq!(redact("ssh://git@h/x"), "ssh://git@h/x");
-        assert_eq!(redact("git@h:x"), "git@h:x");
     }
 }
