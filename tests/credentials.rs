@@ -1,5 +1,4 @@
-//! Who we are to a server: credential helpers, tokens in the environment, `.netrc`, headers, and where secrets must
-//! never turn up.
+//! Who we are to a server: credential helpers, tokens in the environment, `.netrc`, headers.
 
 #![allow(clippy::print_stderr, reason = "libtest shows it when a test fails")]
 #![allow(clippy::unwrap_used, reason = "in a test a surprise should end the test")]
@@ -7,87 +6,14 @@
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
+use support::credentials::{Helper, locked};
 use support::http::basic;
-use support::process::{Cmd, Output};
+use support::process::Output;
 use support::repo::assert_same_refs;
-use support::{Git, Options, Pair, Server, gits, scenes};
+use support::{Pair, gits, scenes};
 
 const ALL: [&str; 2] = ["refs/heads/*", "refs/tags/*"];
-
-/// Both sides on one host, each behind its own lock.
-fn locked(git: &Git, source: &str, target: &str) -> Pair {
-    let options = Options {
-        locks: vec![
-            ("/source.git", source.to_owned()),
-            ("/target.git", target.to_owned()),
-        ],
-        ..Options::default()
-    };
-    let pair = Pair::with(git, &[], options);
-    scenes::fresh(&pair);
-    pair
-}
-
-/// A credential helper that notes what it is asked and told, and answers with what lies in a file.
-struct Helper {
-    dir: PathBuf,
-}
-
-impl Helper {
-    fn new(pair: &Pair) -> Helper {
-        let dir = pair.world.path().join("helper");
-        std::fs::create_dir(&dir).unwrap();
-        let script = format!(
-            "#!/bin/sh\ncd '{}'\ninput=$(cat)\nprintf '%s\\n%s\\n' \"$1\" \"$input\" >>log\n\
-             test \"$1\" = get || exit 0\npath=$(printf '%s\\n' \"$input\" | sed -n 's/^path=//p')\n\
-             cat \"answer-$path\"\ntest ! -f \"next-$path\" || mv \"next-$path\" \"answer-$path\"\n",
-            dir.display()
-        );
-        std::fs::write(dir.join("run"), script).unwrap();
-        std::fs::set_permissions(dir.join("run"), PermissionsExt::from_mode(0o755)).unwrap();
-        std::fs::write(dir.join("log"), "").unwrap();
-        Helper { dir }
-    }
-
-    fn answers(&self, path: &str, lines: &str) {
-        std::fs::write(self.dir.join(format!("answer-{path}")), lines).unwrap();
-    }
-
-    fn answers_next(&self, path: &str, lines: &str) {
-        std::fs::write(self.dir.join(format!("next-{path}")), lines).unwrap();
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.join("log")).unwrap()
-    }
-
-    /// What it was asked to do about `path`, in order.
-    fn actions(&self, path: &str) -> Vec<String> {
-        let log = self.log();
-        let mut actions = Vec::new();
-        let mut last = "";
-        for line in log.lines() {
-            match line {
-                "get" | "store" | "erase" => last = line,
-                line if line.strip_prefix("path=") == Some(path) => actions.push(last.to_owned()),
-                _ => {}
-            }
-        }
-        actions
-    }
-
-    /// `git push` with this helper, which gets to see paths.
-    fn push(&self, pair: &Pair, args: &[&str]) -> Cmd {
-        let helper = format!("credential.helper={}", self.dir.join("run").display());
-        let here = pair
-            .here
-            .cmd()
-            .args(["-c", &helper, "-c", "credential.useHttpPath=true"]);
-        here.arg("push").arg(pair.url()).args(args)
-    }
-}
 
 #[test]
 fn each_side_gets_its_own_user_from_a_helper() {
@@ -320,53 +246,6 @@ fn a_token_is_for_reading_too() {
     }
 }
 
-/// Git's own code gets no password as an argument, which a process list would show to everybody.
-#[test]
-fn a_password_in_the_configuration_is_for_reading_too() {
-    for git in gits() {
-        let pair = locked(git, &basic("me", "p@ss'word"), &basic("bot", "other"));
-        let helper = Helper::new(&pair);
-        let trace = pair.world.path().join("trace");
-        let read = |userinfo: &str, args: &[&str]| {
-            let url = pair
-                .source_url()
-                .replace("http://", &format!("http://{userinfo}@"));
-            let settings = [
-                format!("remote.s.url={url}"),
-                format!("credential.helper={}", helper.dir.join("run").display()),
-            ];
-            let command = pair.here.cmd().args(["-c", &settings[0], "-c", &settings[1]]);
-            let command = command.args(args).env("GIT_TRACE", &trace);
-            pair.run(command.env("GIT_RELAY_LOG", "trace"))
-        };
-        let outputs = [
-            read("me:p%40ss'word", &["ls-remote", "relay::s=>x"]).ok(),
-            read(
-                "me:p%40ss'word",
-                &["clone", "--bare", "relay::s=>x", "../one.git"],
-            )
-            .ok(),
-            read("me:wr0ng", &["ls-remote", "relay::s=>x"])
-                .exits(128)
-                .says("Authentication failed"),
-        ];
-        // As after reading by git itself, helpers are told what was good.
-        assert!(!helper.log().contains("get\n"), "{}", helper.log());
-        let trace = std::fs::read_to_string(&trace).unwrap();
-        assert!(trace.contains("remote-http s\n"), "{trace}");
-        for text in outputs.iter().map(Output::err).chain([trace]) {
-            for secret in ["p%40ss", "p@ss", "wr0ng"] {
-                assert!(!text.contains(secret), "{text}");
-            }
-        }
-        // Typed, it stood in the arguments of git already, but need not stand in another one's.
-        let typed = pair
-            .url()
-            .replace("relay::http://", "relay::http://me:p%40ss'word@");
-        pair.run(pair.here.cmd().args(["ls-remote", &typed])).ok();
-    }
-}
-
 #[test]
 fn tokens_may_be_in_variables_of_any_name() {
     for git in gits() {
@@ -475,98 +354,6 @@ fn netrc_is_read_after_the_environment_and_before_git_is_asked() {
         pair.run(push.env("GIT_RELAY_TARGET_TOKEN", "token")).ok();
         assert_same_refs(&pair.source, &pair.target);
         assert_eq!(helper.log(), "");
-    }
-}
-
-/// Nothing that is secret in the log at its loudest, in git's own trace of what it runs, or in an error.
-#[test]
-fn secrets_are_neither_logged_nor_passed_as_arguments() {
-    for git in gits() {
-        let pair = locked(
-            git,
-            &basic("git", "token-of-source"),
-            &basic("w", "word-of-target"),
-        );
-        let helper = Helper::new(&pair);
-        helper.answers("target.git", "username=w\npassword=word-of-target\n");
-        let trace = pair.world.path().join("trace");
-        let loud = |args: &[&str]| {
-            let push = helper
-                .push(&pair, args)
-                .env("GIT_RELAY_LOG", "trace")
-                .env("GIT_TRACE", &trace);
-            let push = push
-                .env("GIT_CONFIG_COUNT", "1")
-                .env("GIT_CONFIG_KEY_0", "http.extraHeader");
-            let push = push.env("GIT_CONFIG_VALUE_0", "X-Pass: header-secret");
-            push.env("GIT_RELAY_SOURCE_TOKEN", "token-of-source")
-        };
-        let good = pair.run(loud(&ALL)).ok();
-        helper.answers("target.git", "username=w\npassword=wrong-word\n");
-        let bad = pair.run(loud(&ALL)).exits(128);
-        let trace = std::fs::read_to_string(trace).unwrap();
-        assert!(trace.contains("git credential fill") && good.err().contains("relay::source"));
-        let basics = [basic("git", "token-of-source"), basic("w", "word-of-target")];
-        let basics = basics.iter().map(|value| value.trim_start_matches("Basic "));
-        let secrets = ["token-of-source", "word-of-target", "header-secret", "wrong-word"];
-        for secret in secrets.into_iter().chain(basics) {
-            for text in [&good.err(), &good.out(), &bad.err(), &bad.out(), &trace] {
-                assert!(!text.contains(secret), "{secret} in {text}");
-            }
-        }
-    }
-}
-
-/// Whoever is redirected elsewhere is a stranger there.
-#[test]
-fn secrets_stay_at_home_when_a_server_redirects() {
-    for git in gits() {
-        let world = support::World::new(git);
-        let elsewhere = Server::start(
-            git,
-            world.path(),
-            Options {
-                auth: Some(("u", "p")),
-                ..Options::default()
-            },
-        );
-        let options = Options {
-            redirects: vec![("/source.git", elsewhere.url("source.git"))],
-            ..Options::default()
-        };
-        let pair = Pair::with(git, &[], options);
-        let url = pair.url().replace("relay::http://", "relay::http://u:p@");
-        let push = pair
-            .here
-            .cmd()
-            .args(["-c", "http.extraHeader=Authorization: Basic dTpw", "push", &url]);
-        let push = push.arg("refs/heads/*").env("GIT_RELAY_SOURCE_TOKEN", "p");
-        pair.run(push)
-            .exits(128)
-            .says("/source.git: authentication required")
-            .says("redirected");
-        let requests = elsewhere.requests();
-        assert!(!requests.is_empty() && requests.iter().all(|request| !request.authorized));
-    }
-}
-
-/// Git prints URLs as they are.
-#[test]
-fn a_typed_password_works_but_is_warned_about() {
-    for git in gits() {
-        let pair = locked(git, &basic("u", "p"), &basic("u", "p"));
-        let with_password = |url: String| url.replace("http://", "http://u:p@");
-        let url = with_password(pair.url());
-        let push = |args: &[&str]| pair.run(pair.here.cmd().arg("push").args(args));
-        let output = push(&[&url, "refs/heads/*"]).ok().says("credential helper");
-        assert_eq!(output.err().matches("warning:").count(), 2, "one for each side");
-        push(&["-q", &url, "refs/heads/*"]).ok().never_says("warning");
-        // From the configuration it is nobody's business.
-        let (source, target) = (with_password(pair.source_url()), with_password(pair.target_url()));
-        let settings = [format!("remote.s.url={source}"), format!("remote.t.url={target}")];
-        let named = pair.here.cmd().args(["-c", &settings[0], "-c", &settings[1]]);
-        let named = named.args(["push", "relay::s=>t", "refs/heads/*"]);
-        pair.run(named).ok().never_says("warning").never_says(":p@");
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Helper, Streams, Traces};
 use crate::error::{Error, Kind, Result, Side, printable};
 use crate::git::scratch;
-use crate::report::{fatal, hush};
+use crate::report::{fatal, hush, say};
 use crate::url::{RelayUrl, redact};
 
 /// Run the helper on this process's arguments and streams.
@@ -175,15 +175,21 @@ impl StopSignals {
     }
 }
 
-/// `GIT_RELAY_LOG=debug` shows decisions and requests. Other crates stay silent, because they would log headers with
-/// credentials in them.
+/// `GIT_RELAY_LOG=debug` shows decisions and requests. Other crates stay silent whatever it says, because they would log
+/// headers with credentials in them: so it is a level, and no list of filters.
 pub(crate) fn init_log() {
-    if let Ok(level) = std::env::var("GIT_RELAY_LOG") {
-        let filter = format!("off,relay={level}");
-        env_logger::Builder::new()
-            .parse_filters(&filter)
-            .format_timestamp_millis()
-            .init();
+    let Ok(level) = std::env::var("GIT_RELAY_LOG") else {
+        return;
+    };
+    match level.trim().parse::<log::LevelFilter>() {
+        Ok(level) => {
+            let mut log = env_logger::Builder::new();
+            log.filter_module("relay", level).format_timestamp_millis().init();
+        }
+        Err(_) if level.is_empty() => {}
+        Err(_) => {
+            say("warning: GIT_RELAY_LOG is none of error, warn, info, debug and trace: there is no log");
+        }
     }
 }
 
