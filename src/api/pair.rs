@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Kind, Result};
-use crate::url::{RelayUrl, redact};
+use crate::url::{RelayUrl, shown};
 
 /// The two ends of a run: URLs, paths, or names of configured remotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +42,10 @@ impl Pair {
     }
 }
 
-/// Without passwords, to be shown.
+/// To be shown: without passwords, and with control characters made visible, for lists of pairs come from anywhere.
 impl fmt::Display for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} => {}", redact(&self.source), redact(&self.target))
+        write!(f, "{} => {}", shown(&self.source), shown(&self.target))
     }
 }
 
@@ -58,6 +58,10 @@ mod tests {
         let pair = Pair::from_url("relay::https://u:pw@a/x=>../b").unwrap();
         assert_eq!(pair, Pair::new("https://u:pw@a/x", "../b"));
         assert_eq!(pair.to_string(), "https://***@a/x => ../b");
+        assert_eq!(
+            Pair::new("a\n\x1b[2J", "b\r").to_string(),
+            "a\\012\\033[2J => b\\015"
+        );
         assert!(Pair::is_url("sync::a=>b") && !Pair::is_url("https://a/relay::x"));
         assert!(Pair::from_url("relay::a=").is_err());
     }

@@ -10,7 +10,7 @@ use super::{Helper, Streams, Traces};
 use crate::error::{Error, Kind, Result, Side, printable};
 use crate::git::scratch;
 use crate::report::{fatal, hush, say};
-use crate::url::{RelayUrl, redact};
+use crate::url::{RelayUrl, redact, shown};
 
 /// Run the helper on this process's arguments and streams.
 ///
@@ -101,8 +101,8 @@ fn print(text: &str) -> ExitCode {
 fn place(url: &str, side: Option<Side>) -> Option<String> {
     let url = RelayUrl::parse(url).ok()?;
     match side? {
-        Side::Source => Some(redact(&url.source)),
-        Side::Target => url.targets.first().map(|target| redact(target)),
+        Side::Source => Some(shown(&url.source)),
+        Side::Target => url.targets.first().map(|target| shown(target)),
     }
 }
 

@@ -74,7 +74,7 @@ fn usage(message: String) -> Error {
 }
 
 /// `text` as it can stand in a message. A URL may come from elsewhere: from a list, or from a repository's configuration.
-fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     printable(redact(text).as_bytes())
 }
 
