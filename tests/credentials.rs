@@ -371,6 +371,19 @@ fn settings_without_effect_are_told_once() {
         ];
         let output = pair.run(pair.here.cmd().args(push)).ok();
         assert_eq!(output.err().matches("http.sslVersion").count(), 1, "{output}");
+        let source = format!("remote.s.url={}", pair.source_url());
+        let named = ["-c", &source, "-c", "remote.s.proxyAuthMethod=ntlm", "push"];
+        let named = pair
+            .here
+            .cmd()
+            .args(named)
+            .arg(format!("relay::s=>{}", pair.target_url()));
+        let output = pair.run(named.arg("refs/heads/*")).ok();
+        assert_eq!(
+            output.err().matches("http.proxyAuthMethod").count(),
+            1,
+            "{output}"
+        );
     }
 }
 

@@ -329,8 +329,10 @@ fn find(text: &str, side: Side, config: &Config) -> Result<Address> {
         http.shows_password = has_password(text);
         http.token_env = settings::token_env(side, config)?;
         *http.settings = config.http_for(&url);
-        if let Some(proxy) = config.string(&format!("remote.{text}.proxy")) {
-            http.settings.set("http.proxy", &proxy.to_str_lossy());
+        for name in ["proxy", "proxyAuthMethod"] {
+            if let Some(value) = config.string(&format!("remote.{text}.{name}")) {
+                http.settings.set(&format!("http.{name}"), &value.to_str_lossy());
+            }
         }
     }
     Ok(address)
