@@ -8,10 +8,10 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 
 use support::credentials::{Helper, locked};
-use support::http::basic;
+use support::http::{Answer, basic};
 use support::process::Output;
 use support::repo::assert_same_refs;
-use support::{Pair, gits, scenes};
+use support::{Options, Pair, gits, scenes};
 
 const ALL: [&str; 2] = ["refs/heads/*", "refs/tags/*"];
 
@@ -35,6 +35,49 @@ fn each_side_gets_its_own_user_from_a_helper() {
                 helper.log()
             );
         }
+    }
+}
+
+/// Helpers hear what the server says, all of it and in its order; where in the server only if they are to.
+#[test]
+fn helpers_hear_every_challenge() {
+    for git in gits() {
+        let challenges = ["Basic realm=\"one, two\"", "Bearer scope=\"x\""];
+        let mut answer = Answer::new("GET /source.git", 401);
+        let lines = challenges.map(|text| ("WWW-Authenticate".to_owned(), text.to_owned()));
+        answer.headers.extend(lines);
+        let options = Options {
+            answers: vec![answer],
+            ..Options::default()
+        };
+        let pair = Pair::with(git, &[], options);
+        let helper = Helper::new(&pair);
+        std::fs::write(helper.dir.join("answer-"), "username=u\npassword=p\n").unwrap();
+        let setting = format!("credential.helper={}", helper.dir.join("run").display());
+        let push = pair.here.cmd().args(["-c", &setting, "push"]);
+        pair.run(push.arg(pair.url()).args(ALL))
+            .exits(128)
+            .says("authentication failed");
+        let log = helper.log();
+        assert!(log.contains("host=") && !log.contains("path="), "{log}");
+        if git.at_least(2, 41) {
+            let all = challenges.map(|text| format!("wwwauth[]={text}\n")).concat();
+            assert!(log.contains(&all), "{log}");
+        }
+    }
+}
+
+#[test]
+fn askpass_knows_passwords() {
+    for git in gits() {
+        let pair = locked(git, &basic("u", "from-askpass"), &basic("u", "from-askpass"));
+        let script = pair.world.path().join("askpass");
+        let text = "#!/bin/sh\ncase $1 in Username*) echo u ;; *) echo from-askpass ;; esac\n";
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+        let push = pair.command(&ALL).env("GIT_ASKPASS", &script);
+        pair.run(push).ok().never_says("from-askpass");
+        assert_same_refs(&pair.source, &pair.target);
     }
 }
 

@@ -291,6 +291,11 @@ fn redirected_repositories() {
         scenes::behind(&pair);
         let old = |name: &str| pair.server.url(name);
         let url = format!("relay::{}=>{}", old("old-source.git"), old("old-target.git"));
+        let never = ["-c", "http.followRedirects=false", "push", &url, "refs/heads/*"];
+        pair.run(pair.here.cmd().args(never))
+            .exits(128)
+            .says("the server redirects the request to")
+            .says("use that URL instead");
         pair.run(pair.here.cmd().args(["push", &url, "refs/heads/*"]))
             .ok();
         assert_eq!(pair.target.id("dev"), pair.source.id("dev"));
