@@ -1,18 +1,30 @@
 //! What may stand in front of a host: user names, and passwords, which nobody should see. Pure text, no parsing of the rest.
 
-/// `text` without the secrets of a URL in it: what stands in front of the host, because with http a user name can be a
-/// token. With ssh it is no secret unless a password follows.
+/// `text` without the secrets of the URLs in it (a relay URL that was typed wrong has two): what stands in front of the
+/// host, because with http a user name can be a token. With ssh it is no secret unless a password follows.
 pub fn redact(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
-    };
-    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(authority_end);
-    match authority.rsplit_once('@') {
-        Some((user, _)) if scheme.contains("ssh") && !user.contains(':') => text.to_owned(),
-        Some((_, host)) => format!("{scheme}://***@{host}{path}"),
-        None => text.to_owned(),
+    let mut parts = text.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_ssh = ends_in_ssh(&shown);
+        shown.push_str("://");
+        let (authority, rest) = part.split_at(part.find(['/', '?', '#']).unwrap_or(part.len()));
+        match authority.rsplit_once('@') {
+            Some((user, _)) if is_ssh && !user.contains(':') => shown.push_str(authority),
+            Some((_, host)) => shown.extend(["***@", host]),
+            None => shown.push_str(authority),
+        }
+        shown.push_str(rest);
     }
+    shown
+}
+
+/// Whether the scheme that `text` ends with is one of those for ssh.
+fn ends_in_ssh(text: &str) -> bool {
+    let scheme = text
+        .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '+')
+        .next();
+    scheme.is_some_and(|scheme| scheme.contains("ssh"))
 }
 
 /// Whether `text` is a URL with a password in it.
@@ -56,5 +68,16 @@ mod tests {
         assert_eq!(redact("ssh://u:p@h:1/x"), "ssh://***@h:1/x");
         assert_eq!(redact("ssh://git@h/x"), "ssh://git@h/x");
         assert_eq!(redact("git@h:x"), "git@h:x");
+        for (typed, shown) in [
+            (
+                "https://u:p@a/x=https://v:q@b/y",
+                "https://***@a/x=https://***@b/y",
+            ),
+            ("https://u:p@a=https://v:q@b", "https://***@a=https://***@b"),
+            ("ssh://git@a/x=https://v:q@b/y", "ssh://git@a/x=https://***@b/y"),
+            ("https://v@b/y=ssh://git@a/x", "https://***@b/y=ssh://git@a/x"),
+        ] {
+            assert_eq!(redact(typed), shown);
+        }
     }
 }
