@@ -1,5 +1,4 @@
-//! Who we are to a server: credential helpers, tokens in the environment, `.netrc`, headers, and where secrets must
-//! never turn up.
+//! Who we are to a server: credential helpers, tokens in the environment, `.netrc`, headers.
 
 #![allow(clippy::print_stderr, reason = "libtest shows it when a test fails")]
 #![allow(clippy::unwrap_used, reason = "in a test a surprise should end the test")]
@@ -7,87 +6,14 @@
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
-use support::http::basic;
-use support::process::{Cmd, Output};
+use support::credentials::{Helper, locked};
+use support::http::{Answer, basic};
+use support::process::Output;
 use support::repo::assert_same_refs;
-use support::{Git, Options, Pair, Server, gits, scenes};
+use support::{Options, Pair, gits, scenes};
 
 const ALL: [&str; 2] = ["refs/heads/*", "refs/tags/*"];
-
-/// Both sides on one host, each behind its own lock.
-fn locked(git: &Git, source: &str, target: &str) -> Pair {
-    let options = Options {
-        locks: vec![
-            ("/source.git", source.to_owned()),
-            ("/target.git", target.to_owned()),
-        ],
-        ..Options::default()
-    };
-    let pair = Pair::with(git, &[], options);
-    scenes::fresh(&pair);
-    pair
-}
-
-/// A credential helper that notes what it is asked and told, and answers with what lies in a file.
-struct Helper {
-    dir: PathBuf,
-}
-
-impl Helper {
-    fn new(pair: &Pair) -> Helper {
-        let dir = pair.world.path().join("helper");
-        std::fs::create_dir(&dir).unwrap();
-        let script = format!(
-            "#!/bin/sh\ncd '{}'\ninput=$(cat)\nprintf '%s\\n%s\\n' \"$1\" \"$input\" >>log\n\
-             test \"$1\" = get || exit 0\npath=$(printf '%s\\n' \"$input\" | sed -n 's/^path=//p')\n\
-             cat \"answer-$path\"\ntest ! -f \"next-$path\" || mv \"next-$path\" \"answer-$path\"\n",
-            dir.display()
-        );
-        std::fs::write(dir.join("run"), script).unwrap();
-        std::fs::set_permissions(dir.join("run"), PermissionsExt::from_mode(0o755)).unwrap();
-        std::fs::write(dir.join("log"), "").unwrap();
-        Helper { dir }
-    }
-
-    fn answers(&self, path: &str, lines: &str) {
-        std::fs::write(self.dir.join(format!("answer-{path}")), lines).unwrap();
-    }
-
-    fn answers_next(&self, path: &str, lines: &str) {
-        std::fs::write(self.dir.join(format!("next-{path}")), lines).unwrap();
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.join("log")).unwrap()
-    }
-
-    /// What it was asked to do about `path`, in order.
-    fn actions(&self, path: &str) -> Vec<String> {
-        let log = self.log();
-        let mut actions = Vec::new();
-        let mut last = "";
-        for line in log.lines() {
-            match line {
-                "get" | "store" | "erase" => last = line,
-                line if line.strip_prefix("path=") == Some(path) => actions.push(last.to_owned()),
-                _ => {}
-            }
-        }
-        actions
-    }
-
-    /// `git push` with this helper, which gets to see paths.
-    fn push(&self, pair: &Pair, args: &[&str]) -> Cmd {
-        let helper = format!("credential.helper={}", self.dir.join("run").display());
-        let here = pair
-            .here
-            .cmd()
-            .args(["-c", &helper, "-c", "credential.useHttpPath=true"]);
-        here.arg("push").arg(pair.url()).args(args)
-    }
-}
 
 #[test]
 fn each_side_gets_its_own_user_from_a_helper() {
@@ -109,6 +35,49 @@ fn each_side_gets_its_own_user_from_a_helper() {
                 helper.log()
             );
         }
+    }
+}
+
+/// Helpers hear what the server says, all of it and in its order; where in the server only if they are to.
+#[test]
+fn helpers_hear_every_challenge() {
+    for git in gits() {
+        let challenges = ["Basic realm=\"one, two\"", "Bearer scope=\"x\""];
+        let mut answer = Answer::new("GET /source.git", 401);
+        let lines = challenges.map(|text| ("WWW-Authenticate".to_owned(), text.to_owned()));
+        answer.headers.extend(lines);
+        let options = Options {
+            answers: vec![answer],
+            ..Options::default()
+        };
+        let pair = Pair::with(git, &[], options);
+        let helper = Helper::new(&pair);
+        std::fs::write(helper.dir.join("answer-"), "username=u\npassword=p\n").unwrap();
+        let setting = format!("credential.helper={}", helper.dir.join("run").display());
+        let push = pair.here.cmd().args(["-c", &setting, "push"]);
+        pair.run(push.arg(pair.url()).args(ALL))
+            .exits(128)
+            .says("authentication failed");
+        let log = helper.log();
+        assert!(log.contains("host=") && !log.contains("path="), "{log}");
+        if git.at_least(2, 41) {
+            let all = challenges.map(|text| format!("wwwauth[]={text}\n")).concat();
+            assert!(log.contains(&all), "{log}");
+        }
+    }
+}
+
+#[test]
+fn askpass_knows_passwords() {
+    for git in gits() {
+        let pair = locked(git, &basic("u", "from-askpass"), &basic("u", "from-askpass"));
+        let script = pair.world.path().join("askpass");
+        let text = "#!/bin/sh\ncase $1 in Username*) echo u ;; *) echo from-askpass ;; esac\n";
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+        let push = pair.command(&ALL).env("GIT_ASKPASS", &script);
+        pair.run(push).ok().never_says("from-askpass");
+        assert_same_refs(&pair.source, &pair.target);
     }
 }
 
@@ -383,16 +352,31 @@ fn notices_come_with_probes_and_pushes() {
     }
 }
 
+/// The tests run with `GIT_TERMINAL_PROMPT=0`; a question that nobody answers would last until the watchdog comes.
 #[test]
 fn without_a_prompt_the_end_comes_at_once() {
     for git in gits() {
         let pair = locked(git, &basic("u", "p"), &basic("u", "p"));
-        let started = std::time::Instant::now();
         let output = pair.push(&ALL).exits(128);
         output
             .says("authentication required")
             .says("GIT_RELAY_SOURCE_TOKEN");
-        assert!(started.elapsed().as_secs() < 10);
+    }
+}
+
+/// Whoever interrupts one question is not asked the other side's.
+#[test]
+fn an_interrupted_question_is_the_last() {
+    for git in gits() {
+        let pair = locked(git, &basic("u", "p"), &basic("u", "p"));
+        let (script, log) = (pair.world.path().join("askpass"), pair.world.path().join("asked"));
+        let text = format!("#!/bin/sh\necho \"$1\" >>'{}'\nkill -INT $PPID\n", log.display());
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+        pair.run(pair.command(&ALL).env("GIT_ASKPASS", &script))
+            .exits(128);
+        let asked = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(asked.lines().count(), 1, "{asked}");
     }
 }
 
@@ -415,98 +399,6 @@ fn netrc_is_read_after_the_environment_and_before_git_is_asked() {
     }
 }
 
-/// Nothing that is secret in the log at its loudest, in git's own trace of what it runs, or in an error.
-#[test]
-fn secrets_are_neither_logged_nor_passed_as_arguments() {
-    for git in gits() {
-        let pair = locked(
-            git,
-            &basic("git", "token-of-source"),
-            &basic("w", "word-of-target"),
-        );
-        let helper = Helper::new(&pair);
-        helper.answers("target.git", "username=w\npassword=word-of-target\n");
-        let trace = pair.world.path().join("trace");
-        let loud = |args: &[&str]| {
-            let push = helper
-                .push(&pair, args)
-                .env("GIT_RELAY_LOG", "trace")
-                .env("GIT_TRACE", &trace);
-            let push = push
-                .env("GIT_CONFIG_COUNT", "1")
-                .env("GIT_CONFIG_KEY_0", "http.extraHeader");
-            let push = push.env("GIT_CONFIG_VALUE_0", "X-Pass: header-secret");
-            push.env("GIT_RELAY_SOURCE_TOKEN", "token-of-source")
-        };
-        let good = pair.run(loud(&ALL)).ok();
-        helper.answers("target.git", "username=w\npassword=wrong-word\n");
-        let bad = pair.run(loud(&ALL)).exits(128);
-        let trace = std::fs::read_to_string(trace).unwrap();
-        assert!(trace.contains("git credential fill") && good.err().contains("relay::source"));
-        let basics = [basic("git", "token-of-source"), basic("w", "word-of-target")];
-        let basics = basics.iter().map(|value| value.trim_start_matches("Basic "));
-        let secrets = ["token-of-source", "word-of-target", "header-secret", "wrong-word"];
-        for secret in secrets.into_iter().chain(basics) {
-            for text in [&good.err(), &good.out(), &bad.err(), &bad.out(), &trace] {
-                assert!(!text.contains(secret), "{secret} in {text}");
-            }
-        }
-    }
-}
-
-/// Whoever is redirected elsewhere is a stranger there.
-#[test]
-fn secrets_stay_at_home_when_a_server_redirects() {
-    for git in gits() {
-        let world = support::World::new(git);
-        let elsewhere = Server::start(
-            git,
-            world.path(),
-            Options {
-                auth: Some(("u", "p")),
-                ..Options::default()
-            },
-        );
-        let options = Options {
-            redirects: vec![("/source.git", elsewhere.url("source.git"))],
-            ..Options::default()
-        };
-        let pair = Pair::with(git, &[], options);
-        let url = pair.url().replace("relay::http://", "relay::http://u:p@");
-        let push = pair
-            .here
-            .cmd()
-            .args(["-c", "http.extraHeader=Authorization: Basic dTpw", "push", &url]);
-        let push = push.arg("refs/heads/*").env("GIT_RELAY_SOURCE_TOKEN", "p");
-        pair.run(push)
-            .exits(128)
-            .says("/source.git: authentication required")
-            .says("redirected");
-        let requests = elsewhere.requests();
-        assert!(!requests.is_empty() && requests.iter().all(|request| !request.authorized));
-    }
-}
-
-/// Git prints URLs as they are.
-#[test]
-fn a_typed_password_works_but_is_warned_about() {
-    for git in gits() {
-        let pair = locked(git, &basic("u", "p"), &basic("u", "p"));
-        let with_password = |url: String| url.replace("http://", "http://u:p@");
-        let url = with_password(pair.url());
-        let push = |args: &[&str]| pair.run(pair.here.cmd().arg("push").args(args));
-        let output = push(&[&url, "refs/heads/*"]).ok().says("credential helper");
-        assert_eq!(output.err().matches("warning:").count(), 2, "one for each side");
-        push(&["-q", &url, "refs/heads/*"]).ok().never_says("warning");
-        // From the configuration it is nobody's business.
-        let (source, target) = (with_password(pair.source_url()), with_password(pair.target_url()));
-        let settings = [format!("remote.s.url={source}"), format!("remote.t.url={target}")];
-        let named = pair.here.cmd().args(["-c", &settings[0], "-c", &settings[1]]);
-        let named = named.args(["push", "relay::s=>t", "refs/heads/*"]);
-        pair.run(named).ok().never_says("warning").never_says(":p@");
-    }
-}
-
 #[test]
 fn settings_without_effect_are_told_once() {
     for git in gits() {
@@ -521,6 +413,19 @@ fn settings_without_effect_are_told_once() {
         ];
         let output = pair.run(pair.here.cmd().args(push)).ok();
         assert_eq!(output.err().matches("http.sslVersion").count(), 1, "{output}");
+        let source = format!("remote.s.url={}", pair.source_url());
+        let named = ["-c", &source, "-c", "remote.s.proxyAuthMethod=ntlm", "push"];
+        let named = pair
+            .here
+            .cmd()
+            .args(named)
+            .arg(format!("relay::s=>{}", pair.target_url()));
+        let output = pair.run(named.arg("refs/heads/*")).ok();
+        assert_eq!(
+            output.err().matches("http.proxyAuthMethod").count(),
+            1,
+            "{output}"
+        );
     }
 }
 

@@ -41,6 +41,24 @@ fn urls_that_lack_a_side() {
     }
 }
 
+#[test]
+fn urls_that_are_not_utf8() {
+    use std::os::unix::ffi::OsStrExt;
+    for git in gits() {
+        let pair = Pair::local(git);
+        let url = std::ffi::OsStr::from_bytes(b"relay::/x/\xff.git=>/y.git");
+        for command in ["push", "ls-remote"] {
+            let output = pair
+                .run(pair.here.cmd().arg(command).arg(url).arg("main"))
+                .exits(128);
+            output
+                .says("the URL 'relay::/x/\u{fffd}.git=>/y.git' is not UTF-8")
+                .says("symbolic link")
+                .never_says("panicked");
+        }
+    }
+}
+
 /// Without a view git would find no `main` and say no more than that.
 #[test]
 fn a_short_name_where_there_is_no_view() {

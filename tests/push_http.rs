@@ -291,9 +291,55 @@ fn redirected_repositories() {
         scenes::behind(&pair);
         let old = |name: &str| pair.server.url(name);
         let url = format!("relay::{}=>{}", old("old-source.git"), old("old-target.git"));
+        let never = ["-c", "http.followRedirects=false", "push", &url, "refs/heads/*"];
+        pair.run(pair.here.cmd().args(never))
+            .exits(128)
+            .says("the server redirects the request to")
+            .says("use that URL instead");
         pair.run(pair.here.cmd().args(["push", &url, "refs/heads/*"]))
             .ok();
         assert_eq!(pair.target.id("dev"), pair.source.id("dev"));
+    }
+}
+
+/// Whatever a server redirects to, only http and https are spoken: no command is run, no file read, no relay begun.
+#[test]
+fn redirects_smuggle_nothing_in() {
+    for git in gits() {
+        let place = Pair::local(git);
+        scenes::fresh(&place);
+        let oops = place.world.path().join("oops").display().to_string();
+        let options = Options {
+            redirects: vec![
+                ("/ext.git", format!("ext::sh -c touch%20{oops} ")),
+                ("/quoted.git", format!("ext::touch {oops} http://h")),
+                ("/relay.git", format!("relay::{}=>{oops}", place.source.at())),
+                ("/file.git", format!("file://{}", place.source.at())),
+                ("/ssh.git", format!("ssh://-oProxyCommand=touch%20{oops}/x")),
+            ],
+            ..Options::default()
+        };
+        let pair = Pair::with(git, &[], options);
+        scenes::fresh(&pair);
+        for name in ["ext.git", "quoted.git", "relay.git", "file.git", "ssh.git"] {
+            let url = pair.server.url(name);
+            let (from, to) = (
+                format!("relay::{url}=>{}", pair.target_url()),
+                format!("relay::{}=>{url}", pair.source_url()),
+            );
+            for relay in [&from, &to] {
+                let push =
+                    pair.run(
+                        pair.here
+                            .cmd()
+                            .args(["-c", "protocol.allow=always", "push", relay, "main"]),
+                    );
+                push.exits(128).says("which is not an HTTP URL");
+            }
+            let read = ["-c", "protocol.allow=always", "ls-remote", &from];
+            pair.run(pair.here.cmd().args(read)).exits(128);
+        }
+        assert!(pair.target.refs().is_empty() && !place.world.path().join("oops").exists());
     }
 }
 

@@ -125,6 +125,43 @@ fn sides_by_remote_name() {
     }
 }
 
+/// A remote with a relay URL is read from its source and pushed to its target, so that is what its name stands for.
+#[test]
+fn names_of_relay_remotes() {
+    for git in gits() {
+        let mut pair = Pair::local(git);
+        scenes::behind(&pair);
+        pair.here.config(
+            "remote.from.url",
+            &format!("relay::{}=>/nowhere", pair.source.at()),
+        );
+        pair.here
+            .config("remote.to.url", &format!("sync::/nowhere=>{}", pair.target.at()));
+        pair.here.config("remote.loop.url", "relay::loop=>loop");
+        pair.push_from(pair.here.clone());
+        let run = |args: &[&str]| pair.run(pair.here.cmd().args(args));
+        let read = run(&["ls-remote", "relay::from=>to", "refs/heads/dev"]).ok();
+        assert_eq!(read.out(), format!("{}\trefs/heads/dev\n", pair.source.id("dev")));
+        run(&["push", "relay::from=>to", "refs/heads/*"]).ok();
+        assert_eq!(pair.target.id("dev"), pair.source.id("dev"));
+        for side in ["relay::loop=>to", "relay::from=>loop"] {
+            run(&["push", side, "main"]).exits(128).says("a relay of a relay");
+        }
+        run(&["ls-remote", "relay::loop=>to"])
+            .exits(128)
+            .says("a relay of a relay");
+        // What is behind it must be allowed by itself.
+        let never = [
+            "-c",
+            "protocol.file.allow=never",
+            "push",
+            "relay::from=>to",
+            "main",
+        ];
+        run(&never).exits(128).says("'file' not allowed");
+    }
+}
+
 /// `url.*.insteadOf` and `pushInsteadOf` apply to each side.
 #[test]
 fn rewritten_urls() {

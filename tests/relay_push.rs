@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use support::repo::{assert_refs, assert_same_refs};
@@ -160,5 +161,34 @@ fn signals_leave_nothing_behind() {
             assert_ne!(output.code(), 0, "{output}");
             assert_eq!(leftovers(&tmp), Vec::<String>::new(), "{output}");
         }
+    }
+}
+
+/// The same before git is there to be signalled: the source is asked what it is, and may want to know who we are.
+#[test]
+fn a_signal_before_the_push_leaves_nothing_behind() {
+    for git in gits() {
+        let options = Options {
+            auth: Some(("u", "p")),
+            ..Options::default()
+        };
+        let pair = Pair::with(git, &[], options);
+        let (tmp, begun) = (pair.world.path().join("tmp"), pair.world.path().join("begun"));
+        std::fs::create_dir(&tmp).unwrap();
+        let askpass = pair.world.path().join("askpass");
+        let script = format!("#!/bin/sh\n: >'{}'\nexec sleep 30\n", begun.display());
+        std::fs::write(&askpass, script).unwrap();
+        std::fs::set_permissions(&askpass, PermissionsExt::from_mode(0o755)).unwrap();
+        let sides = ["relay", "push", &pair.source_url(), &pair.target_url(), "main"];
+        let command = git.cmd(pair.world.path()).args(sides).env("TMPDIR", &tmp);
+        let running = command.env("GIT_ASKPASS", &askpass).spawn();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !begun.exists() {
+            assert!(Instant::now() < deadline, "nobody was asked");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        running.signal_group("INT");
+        let output = running.finish();
+        assert_eq!((output.code(), leftovers(&tmp)), (130, Vec::new()), "{output}");
     }
 }

@@ -225,6 +225,17 @@ fn socks_proxies_of_every_version_work() {
         let pair = pair(git);
         let dead = plan(&pair, "socks5://127.0.0.1:1").exits(128);
         dead.says("failed to connect to the proxy 127.0.0.1:1");
+        let (through, nobody) = (
+            format!("http.proxy=socks5://{}", proxy.address()),
+            "http://127.0.0.1:1/x.git",
+        );
+        let url = format!("relay::{nobody}=>{}", pair.target_url());
+        let push = pair.here.cmd().args(["-c", &through, "push", &url, ALL[0]]);
+        let hung_up = format!(
+            "the proxy {} hung up instead of making the connection",
+            proxy.address()
+        );
+        pair.run(push).exits(128).says(&hung_up);
     }
 }
 

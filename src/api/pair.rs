@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Kind, Result};
-use crate::url::{RelayUrl, redact};
+use crate::url::{RelayUrl, shown};
 
 /// The two ends of a run: URLs, paths, or names of configured remotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Pair {
     /// # Errors
     /// [`Kind::Usage`] when it is no such URL.
     pub fn from_url(url: &str) -> Result<Self> {
-        let rest = strip_helper(url).unwrap_or(url);
+        let rest = RelayUrl::strip_helper(url).unwrap_or(url);
         let RelayUrl { source, targets } = RelayUrl::parse(rest)?;
         match targets.into_iter().next() {
             Some(target) => Ok(Pair { source, target }),
@@ -38,18 +38,14 @@ impl Pair {
 
     /// Whether `text` is a relay URL, rather than one side.
     pub fn is_url(text: &str) -> bool {
-        strip_helper(text).is_some()
+        RelayUrl::strip_helper(text).is_some()
     }
 }
 
-fn strip_helper(url: &str) -> Option<&str> {
-    url.strip_prefix("relay::").or_else(|| url.strip_prefix("sync::"))
-}
-
-/// Without passwords, to be shown.
+/// To be shown: without passwords, and with control characters made visible, for lists of pairs come from anywhere.
 impl fmt::Display for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} => {}", redact(&self.source), redact(&self.target))
+        write!(f, "{} => {}", shown(&self.source), shown(&self.target))
     }
 }
 
@@ -62,6 +58,10 @@ mod tests {
         let pair = Pair::from_url("relay::https://u:pw@a/x=>../b").unwrap();
         assert_eq!(pair, Pair::new("https://u:pw@a/x", "../b"));
         assert_eq!(pair.to_string(), "https://***@a/x => ../b");
+        assert_eq!(
+            Pair::new("a\n\x1b[2J", "b\r").to_string(),
+            "a\\012\\033[2J => b\\015"
+        );
         assert!(Pair::is_url("sync::a=>b") && !Pair::is_url("https://a/relay::x"));
         assert!(Pair::from_url("relay::a=").is_err());
     }

@@ -45,10 +45,7 @@ pub fn main(allocator: Option<&'static CountingAllocator>) -> ExitCode {
         }
     };
     let output = Output::new(&cli.output, started, allocator);
-    if !matches!(cli.command, Command::Push(_)) {
-        // A push passes signals on to git, and goes on listening.
-        crate::git::scratch::before_first(stop::tidily);
-    }
+    crate::git::scratch::before_first(stop::tidily);
     match cli.command {
         Command::Sync(args) => sync::run(&args, &output),
         Command::Plan(args) => plan::run(&args, &output),

@@ -4,10 +4,13 @@
 //! `credential.useHttpPath`. Secrets go through pipes only, and into no log.
 
 use std::io::{Read, Write};
-use std::process::{ChildStderr, ChildStdin, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ChildStderr, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use nix::sys::signal::Signal;
 
 use super::Git;
 use crate::error::{Error, Kind, Result, printable};
@@ -18,8 +21,9 @@ const ANSWER_LIMIT: u64 = 1 << 20;
 /// How long to wait for the end of standard error once git has ended: a helper may leave a daemon behind that holds it.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// Both sides may ask at the same time, but there is one terminal and one user.
-static ASKING: Mutex<()> = Mutex::new(());
+/// Both sides may ask at the same time, but there is one terminal and one user. True once that user has interrupted a
+/// question: then the run is about to end, and the other side's question must not turn up behind it.
+static INTERRUPTED: Mutex<bool> = Mutex::new(false);
 
 /// What credentials are wanted for.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +91,14 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// What `git credential` said.
+struct Answer {
+    status: ExitStatus,
+    lines: Vec<u8>,
+    /// Its last words.
+    words: String,
+}
+
 impl Git {
     /// Ask helpers, and then the user.
     ///
@@ -95,11 +107,16 @@ impl Git {
     /// no sense.
     pub fn fill_credential(&self, question: &Question<'_>) -> Result<Filled> {
         let question_lines = lines(question)?;
-        let _alone = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
-        let (lines, words) = self.credential("fill", &question_lines, question.may_prompt)?;
-        let Some(lines) = lines else {
+        let mut interrupted = INTERRUPTED.lock().unwrap_or_else(PoisonError::into_inner);
+        if *interrupted {
+            return Ok(Filled::Nothing("interrupted".into()));
+        }
+        let Answer { status, lines, words } =
+            self.credential("fill", &question_lines, question.may_prompt)?;
+        *interrupted = status.signal() == Some(Signal::SIGINT as i32);
+        if !status.success() {
             return Ok(Filled::Nothing(words));
-        };
+        }
         Ok(match secret(&lines)? {
             Some(secret) => Filled::Found(Credential {
                 next_stage: next_stage(&lines),
@@ -126,9 +143,8 @@ impl Git {
         }
     }
 
-    /// Run `git credential <what>`: its answer (`None` if it fails) and its last words. Its prompt uses the terminal,
-    /// because our standard input belongs to somebody else.
-    fn credential(&self, what: &str, input: &[u8], may_prompt: bool) -> Result<(Option<Vec<u8>>, String)> {
+    /// Run `git credential <what>`. Its prompt uses the terminal, because our standard input belongs to somebody else.
+    fn credential(&self, what: &str, input: &[u8], may_prompt: bool) -> Result<Answer> {
         let mut command = self.bare_command();
         command.args(["credential", what]);
         if !may_prompt {
@@ -149,15 +165,19 @@ impl Git {
         if let Some(stdin) = child.stdin.take() {
             send(stdin, input);
         }
-        let mut answer = Vec::new();
+        let mut lines = Vec::new();
         let read = match child.stdout.take() {
-            Some(stdout) => stdout.take(ANSWER_LIMIT).read_to_end(&mut answer),
+            Some(stdout) => stdout.take(ANSWER_LIMIT).read_to_end(&mut lines),
             None => Ok(0),
         };
         let status = child.wait().map_err(failed)?;
         read.map_err(failed)?;
         let last_words = last_words.and_then(|words| words.recv_timeout(LAST_WORDS).ok());
-        Ok((status.success().then_some(answer), last_words.unwrap_or_default()))
+        Ok(Answer {
+            status,
+            lines,
+            words: last_words.unwrap_or_default(),
+        })
     }
 }
 

@@ -2,12 +2,21 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{Error, Kind, Result};
+
+/// Set for good by the first [`foreground`]: what is to be tidied up after it must not be left to chance either.
+static BEGUN: AtomicBool = AtomicBool::new(false);
+
+/// Whether signals are for [`foreground`] and its caller to deal with, and for nobody else.
+pub fn takes_signals() -> bool {
+    BEGUN.load(Ordering::SeqCst)
+}
 
 /// Run `command` to its end with our streams. A signal that asks us to stop is passed on, and its end awaited, so that
 /// the caller can tidy up after it.
@@ -25,6 +34,7 @@ pub fn foreground(mut command: Command) -> Result<ExitStatus> {
         let mut hangup = listen(SignalKind::hangup())?;
         let mut interrupt = listen(SignalKind::interrupt())?;
         let mut terminate = listen(SignalKind::terminate())?;
+        BEGUN.store(true, Ordering::SeqCst);
         let child = command.spawn().map_err(|err| {
             Error::new(Kind::Internal, format!("cannot run 'git': {err}"))
                 .hint("git must be installed and in PATH")

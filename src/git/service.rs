@@ -33,11 +33,17 @@ pub fn program(program: &BStr, path: &Path, protocol: usize) -> Command {
 }
 
 /// Git's own helper for `scheme`, in the environment that git runs helpers in: ours. `remote` is the name of a configured
-/// remote, whose settings then apply, or the URL once more. `settings` go before all that git reads elsewhere.
-pub fn remote_helper(scheme: &str, remote: &str, url: &str, settings: &[(String, String)]) -> Command {
+/// remote, whose settings then apply, or the URL once more; without `url`, that of the remote is meant. `settings` go
+/// before all that git reads elsewhere.
+pub fn remote_helper(
+    scheme: &str,
+    remote: &str,
+    url: Option<&str>,
+    settings: &[(String, String)],
+) -> Command {
     let mut command = Command::new("git");
     with_settings(&mut command, settings);
-    command.arg(format!("remote-{scheme}")).arg(remote).arg(url);
+    command.arg(format!("remote-{scheme}")).arg(remote).args(url);
     command
 }
 
@@ -86,18 +92,7 @@ pub fn shell_command(line: &OsStr, args: &[OsString]) -> Command {
 /// Quoted for a shell, exactly as git does it (`sq_quote_buf()` in its `quote.c`): hosts with restricted shells parse
 /// these quotes themselves.
 pub fn shell_quoted(text: &[u8]) -> Vec<u8> {
-    let mut out = vec![b'\''];
-    for &byte in text {
-        if matches!(byte, b'\'' | b'!') {
-            out.extend_from_slice(b"'\\");
-            out.push(byte);
-            out.push(b'\'');
-        } else {
-            out.push(byte);
-        }
-    }
-    out.push(b'\'');
-    out
+    gix_quote::single(text.as_bstr()).into()
 }
 
 /// `upload-pack` knows no `--`.

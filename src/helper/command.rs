@@ -165,35 +165,10 @@ fn parse_lease(value: &[u8]) -> Result<HelperOption> {
 
 /// Undo git's C-style quoting (`quote.c`); a value without quotes stands for itself.
 fn unquote(value: &[u8]) -> Result<BString> {
-    let Some(quoted) = value.strip_prefix(b"\"") else {
-        return Ok(value.into());
-    };
-    let mut out = BString::default();
-    let mut rest = quoted.iter().copied();
-    loop {
-        match rest.next().ok_or_else(|| unexpected(value))? {
-            b'"' => return Ok(out),
-            b'\\' => out.push(unescape(&mut rest).ok_or_else(|| unexpected(value))?),
-            byte => out.push(byte),
-        }
-    }
-}
-
-fn unescape(rest: &mut impl Iterator<Item = u8>) -> Option<u8> {
-    Some(match rest.next()? {
-        b'a' => 0x07,
-        b'b' => 0x08,
-        b'f' => 0x0c,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'v' => 0x0b,
-        first @ b'0'..=b'3' => {
-            let digits = [first, rest.next()?, rest.next()?];
-            u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 8).ok()?
-        }
-        other => other,
-    })
+    let undone = gix_quote::ansi_c::undo(value.as_bstr());
+    undone
+        .map(|(text, _)| text.into_owned())
+        .map_err(|_| unexpected(value))
 }
 
 #[cfg(test)]

@@ -1,25 +1,35 @@
 //! The whole of a helper binary: arguments, logging, signals, exit code.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Helper, Streams, Traces};
-use crate::error::{Error, Kind, Result, Side};
+use crate::error::{Error, Kind, Result, Side, printable};
 use crate::git::scratch;
-use crate::report::{fatal, hush};
-use crate::url::{RelayUrl, redact};
+use crate::report::{fatal, hush, say};
+use crate::url::{RelayUrl, redact, shown};
 
 /// Run the helper on this process's arguments and streams.
 ///
 /// Git calls it as `git-remote-relay <remote> <url>`; the exit code is 0 or 128.
 pub fn main() -> ExitCode {
     init_log();
-    let (remote, url) = match Invocation::read(std::env::args().skip(1)) {
+    let (remote, url) = match Invocation::read(std::env::args_os().skip(1)) {
         Invocation::ByGit { remote, url } => (remote, url),
         Invocation::Version => return print(concat!("git-remote-relay ", env!("CARGO_PKG_VERSION"), "\n")),
         Invocation::Help => return print(USAGE),
+        Invocation::NotUtf8(url) => {
+            let message = format!(
+                "the URL '{}' is not UTF-8",
+                redact(&printable(url.as_encoded_bytes()))
+            );
+            let hint = "a symbolic link can give a path another name";
+            fatal(&Error::new(Kind::Usage, message).hint(hint), None);
+            return ExitCode::from(128);
+        }
         Invocation::Wrong => {
             fatal(
                 &Error::new(Kind::Usage, "this is a remote helper, git runs it").hint(USAGE),
@@ -51,6 +61,8 @@ enum Invocation {
         remote: String,
         url: String,
     },
+    /// By git as well, but for something that is no text.
+    NotUtf8(OsString),
     Version,
     Help,
     Wrong,
@@ -58,11 +70,16 @@ enum Invocation {
 
 impl Invocation {
     /// git passes the name of the remote and the URL; without a remote, the URL twice (or, before 1.7, once).
-    fn read(mut arguments: impl Iterator<Item = String>) -> Self {
-        let Some(remote) = arguments.next() else {
+    fn read(arguments: impl Iterator<Item = OsString>) -> Self {
+        let texts: Result<Vec<String>, OsString> = arguments.map(OsString::into_string).collect();
+        let mut texts = match texts {
+            Ok(texts) => texts.into_iter(),
+            Err(no_text) => return Invocation::NotUtf8(no_text),
+        };
+        let Some(remote) = texts.next() else {
             return Invocation::Wrong;
         };
-        match (remote.as_str(), arguments.next()) {
+        match (remote.as_str(), texts.next()) {
             (_, Some(url)) => Invocation::ByGit { remote, url },
             ("-V" | "--version", None) => Invocation::Version,
             ("-h" | "--help", None) => Invocation::Help,
@@ -84,8 +101,8 @@ fn print(text: &str) -> ExitCode {
 fn place(url: &str, side: Option<Side>) -> Option<String> {
     let url = RelayUrl::parse(url).ok()?;
     match side? {
-        Side::Source => Some(redact(&url.source)),
-        Side::Target => url.targets.first().map(|target| redact(target)),
+        Side::Source => Some(shown(&url.source)),
+        Side::Target => url.targets.first().map(|target| shown(target)),
     }
 }
 
@@ -158,15 +175,21 @@ impl StopSignals {
     }
 }
 
-/// `GIT_RELAY_LOG=debug` shows decisions and requests. Other crates stay silent, because they would log headers with
-/// credentials in them.
+/// `GIT_RELAY_LOG=debug` shows decisions and requests. Other crates stay silent whatever it says, because they would log
+/// headers with credentials in them: so it is a level, and no list of filters.
 pub(crate) fn init_log() {
-    if let Ok(level) = std::env::var("GIT_RELAY_LOG") {
-        let filter = format!("off,relay={level}");
-        env_logger::Builder::new()
-            .parse_filters(&filter)
-            .format_timestamp_millis()
-            .init();
+    let Ok(level) = std::env::var("GIT_RELAY_LOG") else {
+        return;
+    };
+    match level.trim().parse::<log::LevelFilter>() {
+        Ok(level) => {
+            let mut log = env_logger::Builder::new();
+            log.filter_module("relay", level).format_timestamp_millis().init();
+        }
+        Err(_) if level.is_empty() => {}
+        Err(_) => {
+            say("warning: GIT_RELAY_LOG is none of error, warn, info, debug and trace: there is no log");
+        }
     }
 }
 
@@ -176,7 +199,7 @@ mod tests {
 
     #[test]
     fn git_and_people_are_told_apart() {
-        let read = |arguments: &[&str]| Invocation::read(arguments.iter().map(|text| (*text).to_owned()));
+        let read = |arguments: &[&str]| Invocation::read(arguments.iter().map(|text| OsString::from(*text)));
         let by_git = Invocation::ByGit {
             remote: "origin".into(),
             url: "a=>b".into(),

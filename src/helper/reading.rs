@@ -33,9 +33,12 @@ enum Way {
     Helper {
         scheme: String,
         remote: String,
-        url: String,
-        /// The same for http, where a token may be lent.
+        /// Not for a helper that looks it up by the name of the remote.
+        url: Option<String>,
+        /// For http: where a token may be lent.
         web: Option<Box<HttpAddress>>,
+        /// Settings for the helper alone.
+        settings: Vec<(String, String)>,
     },
     /// Git itself, to a service.
     Service {
@@ -45,6 +48,9 @@ enum Way {
         version: usize,
     },
 }
+
+/// The name for a source that is no remote of the user's. Nobody would call a remote that.
+const UNNAMED: &str = "(relay source)";
 
 /// What git's `remote-curl.c` answers to `capabilities`, less what we can do in any case. It needs not be asked.
 const CURL_CAPABILITIES: &str = "stateless-connect\nfetch\nget\ncheck-connectivity\n";
@@ -66,24 +72,13 @@ impl Reader {
     pub(super) fn find(url: &RelayUrl, config: &Config) -> Result<Self> {
         let name = &url.source;
         let way = match Address::find(name, Side::Source, config)? {
-            Address::Http(http) => {
-                // With the user name in it, which the address keeps apart.
-                let full = url::resolve(name, Side::Source, config)?;
-                let is_remote = !config.all(&format!("remote.{name}.url")).is_empty();
-                let scheme = full.split_once("://").map_or("http", |(scheme, _)| scheme);
-                Way::Helper {
-                    scheme: scheme.to_owned(),
-                    // A proxy can be set for each remote.
-                    remote: if is_remote { name } else { &full }.to_owned(),
-                    url: full,
-                    web: Some(Box::new(http)),
-                }
-            }
+            Address::Http(http) => web(name, http, config)?,
             Address::Helper(address) => Way::Helper {
                 scheme: address.name,
                 remote: address.remote,
-                url: address.url,
+                url: Some(address.url),
                 web: None,
+                settings: Vec::new(),
             },
             address => Way::Service {
                 address: Box::new(address),
@@ -203,17 +198,14 @@ impl Reader {
                 remote,
                 url,
                 web,
+                settings,
             } => {
                 let lent = web
                     .as_ref()
                     .map(|address| token::settings(address, |name| std::env::var(name).ok()))
                     .transpose()?;
-                Ok(service::remote_helper(
-                    scheme,
-                    remote,
-                    url,
-                    &lent.unwrap_or_default(),
-                ))
+                let settings = [settings.as_slice(), &lent.unwrap_or_default()].concat();
+                Ok(service::remote_helper(scheme, remote, url.as_deref(), &settings))
             }
             Way::Service { .. } => Err(unexpected(b"a helper".as_bstr())),
         }
@@ -225,6 +217,35 @@ impl Reader {
             Terminal::new(verbosity).warning("setting remote service path not supported by protocol");
         }
     }
+}
+
+/// The way to a source behind http, which is `name` to the user.
+fn web(name: &str, address: HttpAddress, config: &Config) -> Result<Way> {
+    // With the userinfo in it, which the address keeps apart.
+    let url = url::resolve(name, Side::Source, config)?;
+    let (scheme, _) = url.split_once("://").unwrap_or(("http", ""));
+    let scheme = scheme.to_owned();
+    let configured = config.list(&format!("remote.{name}.url"));
+    let of_remote = configured.first().map(|url| url.to_str_lossy());
+    // A proxy can be set for each remote.
+    let remote = of_remote.as_ref().map_or(url.as_str(), |_| name).to_owned();
+    let web = Some(Box::new(address));
+    // Arguments are for everybody to see, so git's helper has to look a URL with a secret in it up by itself.
+    let (remote, url, settings) = match of_remote {
+        _ if !url::has_login(&url) => (remote, Some(url), Vec::new()),
+        Some(own) if RelayUrl::strip_helper(&own).is_none() => (remote, None, Vec::new()),
+        _ => {
+            let key = format!("remote.{UNNAMED}.url");
+            (UNNAMED.to_owned(), None, vec![(key, url)])
+        }
+    };
+    Ok(Way::Helper {
+        scheme,
+        remote,
+        url,
+        web,
+        settings,
+    })
 }
 
 /// What to ask a service for. Unlike a relay, git can speak version 1.
@@ -294,10 +315,24 @@ mod tests {
 
     #[test]
     fn the_child_gets_the_name_of_a_remote_if_there_is_one() {
-        let url = "https://me@a/x";
+        let url = "https://a/x";
         assert_eq!(arguments(url, &[]), ["remote-https", url, url]);
         let config = [("remote.o.url", "gh:x"), ("url.http://a/.insteadof", "gh:")];
         assert_eq!(arguments("o", &config), ["remote-http", "o", "http://a/x"]);
+    }
+
+    #[test]
+    fn no_argument_has_a_login_in_it() {
+        let url = "https://me:pw@a/x";
+        assert_eq!(arguments("o", &[("remote.o.url", url)]), ["remote-https", "o"]);
+        let unnamed = [
+            "--config-env=remote.(relay source).url=GIT_RELAY_SETTING_0",
+            "remote-https",
+            UNNAMED,
+        ];
+        assert_eq!(arguments(url, &[]), unnamed);
+        let relay = format!("relay::{url}=>/x");
+        assert_eq!(arguments("o", &[("remote.o.url", &relay)]), unnamed);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{Error, Kind, Result};
 use crate::url::{RetryPolicy, Verdict};
@@ -119,76 +119,37 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let now = now.duration_since(UNIX_EPOCH).ok()?;
-    Some(Duration::from_secs(http_date(value)?).saturating_sub(now))
-}
-
-/// Seconds since 1970 of an IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7). The two obsolete forms are
-/// not understood.
-fn http_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let (_, rest) = text.split_once(", ")?;
-    let words: Vec<&str> = rest.split(' ').collect();
-    let [day, month, year, time, "GMT"] = words[..] else {
-        return None;
-    };
-    let number = |text: &str, limit: u64| text.parse::<u64>().ok().filter(|number| *number < limit);
-    let (day, year) = (number(day, 32)?, number(year, 10_000)?);
-    let month = MONTHS.iter().position(|name| *name == month)? as u64;
-    let mut time = time.split(':');
-    let mut part = |limit| number(time.next()?, limit);
-    let seconds = part(24)? * 3600 + part(60)? * 60 + part(61)?;
-    Some(days_since_1970(year, month, day)? * 86_400 + seconds)
-}
-
-/// By the usual trick: a year that begins in March has its leap day at the end. `month` counts from 0.
-fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
-    let (year, month) = match month {
-        0 | 1 => (year.checked_sub(1)?, month + 10),
-        _ => (year, month - 2),
-    };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day;
-    // The first of January 1970 counted like that.
-    days.checked_sub(719_469)
+    let date = httpdate::parse_http_date(value).ok()?;
+    // A date that has passed asks for no wait at all.
+    Some(date.duration_since(now).unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
-    /// By `date -u -d '<text>' +%s`.
     #[test]
-    fn dates_are_those_of_the_calendar() {
-        for (text, seconds) in [
-            ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777),
-            ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
-            ("Thu, 29 Feb 2024 23:59:59 GMT", 1_709_251_199),
-            ("Fri, 01 Mar 2024 00:00:00 GMT", 1_709_251_200),
-            ("Fri, 31 Dec 2100 12:00:00 GMT", 4_133_937_600),
-        ] {
-            assert_eq!(http_date(text), Some(seconds), "{text}");
+    fn servers_say_when_in_seconds_or_by_a_date() {
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_770);
+        assert_eq!(retry_after(" 120 ", now), Some(Duration::from_secs(120)));
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        // The obsolete forms of RFC 9110, 5.6.7, have to be understood as well.
+        for date in [date, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            assert_eq!(retry_after(date, now), Some(Duration::from_secs(7)), "{date}");
         }
+        let later = now + Duration::from_secs(60);
+        assert_eq!(retry_after(date, later), Some(Duration::ZERO));
         for text in [
+            "-3",
             "soon",
             "Sun, 06 Nov 1994 08:49:37 CET",
             "Sun, 06 Now 1994 08:49:37 GMT",
             "",
         ] {
-            assert_eq!(http_date(text), None, "{text}");
+            assert_eq!(retry_after(text, now), None, "{text}");
         }
-    }
-
-    #[test]
-    fn servers_say_when_in_two_ways() {
-        let now = UNIX_EPOCH + Duration::from_secs(784_111_770);
-        assert_eq!(retry_after(" 120 ", now), Some(Duration::from_secs(120)));
-        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
-        assert_eq!(retry_after(date, now), Some(Duration::from_secs(7)));
-        let later = now + Duration::from_secs(60);
-        assert_eq!(retry_after(date, later), Some(Duration::ZERO));
-        assert_eq!(retry_after("-3", now), None);
     }
 
     #[test]

@@ -177,13 +177,16 @@ fn try_out(client: &Client, address: &SshAddress, version: usize) -> Result<Vari
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
+    let cannot = |why: &str| {
+        let name = printable(client.line.as_encoded_bytes());
+        Error::new(Kind::Config, format!("cannot run '{name}': {why}"))
+    };
     match status {
         Ok(status) if status.success() => Ok(Variant::Ssh),
+        // What a shell says of a command that it does not find.
+        Ok(status) if client.shell && status.code() == Some(127) => Err(cannot("not found")),
         Ok(_) => Ok(Variant::Simple),
-        Err(err) => {
-            let name = printable(client.line.as_encoded_bytes());
-            Err(Error::new(Kind::Config, format!("cannot run '{name}': {err}")).caused_by(err))
-        }
+        Err(err) => Err(cannot(&err.to_string()).caused_by(err)),
     }
 }
 

@@ -9,7 +9,7 @@ use gix_transport::Service;
 use super::location::{Location, Remote};
 use super::reach::{Family, Reach};
 use super::same::{comparable, git_dir, place_on_host};
-use super::{check_allowed, redact, resolve, settings, shown};
+use super::{check_allowed, has_password, redact, resolve, settings, shown};
 use crate::error::{Error, Kind, Result, Side};
 use crate::git::{Config, os_str};
 
@@ -329,19 +329,13 @@ fn find(text: &str, side: Side, config: &Config) -> Result<Address> {
         http.shows_password = has_password(text);
         http.token_env = settings::token_env(side, config)?;
         *http.settings = config.http_for(&url);
-        if let Some(proxy) = config.string(&format!("remote.{text}.proxy")) {
-            http.settings.set("http.proxy", &proxy.to_str_lossy());
+        for name in ["proxy", "proxyAuthMethod"] {
+            if let Some(value) = config.string(&format!("remote.{text}.{name}")) {
+                http.settings.set(&format!("http.{name}"), &value.to_str_lossy());
+            }
         }
     }
     Ok(address)
-}
-
-/// Whether `text` is a URL with a password in it.
-fn has_password(text: &str) -> bool {
-    let authority = text.split_once("://").map(|(_, rest)| rest);
-    let authority = authority.and_then(|rest| rest.split(['/', '?', '#']).next());
-    let userinfo = authority.and_then(|authority| authority.rsplit_once('@'));
-    userinfo.is_some_and(|(userinfo, _)| userinfo.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
 }
 
 fn web(text: &str, reach: Reach) -> Result<HttpAddress> {

@@ -7,12 +7,15 @@ mod resolve;
 mod retry_policy;
 mod same;
 mod settings;
+mod userinfo;
 
 use crate::error::{Error, Kind, Result, printable};
 pub use address::{Address, DaemonAddress, HelperAddress, HttpAddress, LocalAddress, Programs, SshAddress};
 pub use reach::{Family, Reach};
 pub use resolve::{check_allowed, resolve};
 pub use retry_policy::{RetryPolicy, Verdict};
+use userinfo::has_password;
+pub use userinfo::{has_login, redact};
 
 /// The two sides of a relay URL, as the user wrote them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,11 @@ pub struct RelayUrl {
 }
 
 impl RelayUrl {
+    /// What stands behind `relay::` or `sync::` in a URL for git; `None` if it is for somebody else.
+    pub fn strip_helper(url: &str) -> Option<&str> {
+        url.strip_prefix("relay::").or_else(|| url.strip_prefix("sync::"))
+    }
+
     /// Split `url`, which git hands over without its `relay::`, at each `=>`.
     pub fn parse(url: &str) -> Result<RelayUrl> {
         let mut sides = url.split("=>").map(str::to_owned);
@@ -66,23 +74,8 @@ fn usage(message: String) -> Error {
 }
 
 /// `text` as it can stand in a message. A URL may come from elsewhere: from a list, or from a repository's configuration.
-fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     printable(redact(text).as_bytes())
-}
-
-/// `text` without the secrets of a URL in it: what stands in front of the host, because with http a user name can be a
-/// token. With ssh it is no secret unless a password follows.
-pub fn redact(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
-    };
-    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(authority_end);
-    match authority.rsplit_once('@') {
-        Some((user, _)) if scheme.contains("ssh") && !user.contains(':') => text.to_owned(),
-        Some((_, host)) => format!("{scheme}://***@{host}{path}"),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -122,14 +115,5 @@ mod tests {
             let err = Address::parse(url).unwrap_err();
             assert!(!err.message().contains(char::is_control), "{url:?}");
         }
-    }
-
-    #[test]
-    fn secrets_are_not_shown() {
-        assert_eq!(redact("https://token@h/x?a@b"), "https://***@h/x?a@b");
-        assert_eq!(redact("hop::https://u:p@h/x"), "hop::https://***@h/x");
-        assert_eq!(redact("ssh://u:p@h:1/x"), "ssh://***@h:1/x");
-        assert_eq!(redact("ssh://git@h/x"), "ssh://git@h/x");
-        assert_eq!(redact("git@h:x"), "git@h:x");
     }
 }

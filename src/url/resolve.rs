@@ -3,16 +3,37 @@
 
 use bstr::{BStr, BString, ByteSlice};
 
-use super::shown;
+use super::{RelayUrl, shown};
 use crate::error::{Error, Kind, Result, Side, printable};
 use crate::git::Config;
 
 /// The URL or path that `text` stands for on `side`: the fetch URL of a remote for the source, its push URL for the
-/// target.
+/// target. A remote that is a relay itself is read from its source and pushed to its target.
 ///
 /// # Errors
-/// [`Kind::Usage`] when a remote has several push URLs, or the URL is not UTF-8.
+/// [`Kind::Usage`] when a remote has several push URLs, the URL is not UTF-8, or relays lead to relays.
 pub fn resolve(text: &str, side: Side, config: &Config) -> Result<String> {
+    let url = resolve_once(text, side, config)?;
+    let Some(relay) = RelayUrl::strip_helper(&url) else {
+        return Ok(url);
+    };
+    let RelayUrl { source, targets } = RelayUrl::parse(relay).map_err(|err| err.on(side))?;
+    let place = match side {
+        Side::Source => Some(source),
+        Side::Target => targets.into_iter().next(),
+    };
+    let inner = resolve_once(place.as_deref().unwrap_or_default(), side, config)?;
+    match RelayUrl::strip_helper(&inner) {
+        None => Ok(inner),
+        Some(_) => Err(
+            Error::new(Kind::Usage, format!("'{}' is a relay of a relay", shown(text)))
+                .on(side)
+                .hint("name the repository at the end of it"),
+        ),
+    }
+}
+
+fn resolve_once(text: &str, side: Side, config: &Config) -> Result<String> {
     let of_remote = |name: &str| config.list(&format!("remote.{text}.{name}"));
     let push_urls = if side == Side::Target {
         of_remote("pushurl")

@@ -14,6 +14,7 @@
 
 pub mod apache;
 pub mod cgi;
+pub mod credentials;
 pub mod daemon;
 pub mod faults;
 pub mod git;

@@ -148,6 +148,11 @@ impl Tcp {
         stream.set_write_timeout(left)?;
         socks::connect(&*stream, proxy, destination(proxy, details)).map_err(|err| match err.kind() {
             ErrorKind::Other => err,
+            // Some say no like that.
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => {
+                let message = format!("{to} hung up instead of making the connection");
+                Error::new(Kind::Network, message).caused_by(err).into()
+            }
             _ => refused(&to, err),
         })?;
         stream.set_read_timeout(None)?;
@@ -216,11 +221,36 @@ fn open(addrs: &[SocketAddr], deadline: Option<Instant>) -> std::io::Result<TcpS
 }
 
 fn refused(to: &str, err: std::io::Error) -> std::io::Error {
-    let kind = match err.kind() {
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => Kind::Timeout,
-        _ => Kind::Network,
+    let (kind, why) = match err.kind() {
+        // What a socket with a time-out says of it.
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => (Kind::Timeout, "timed out".to_owned()),
+        other => (Kind::Network, other.to_string()),
     };
-    Error::new(kind, format!("failed to connect to {to}: {}", err.kind()))
+    Error::new(kind, format!("failed to connect to {to}: {why}"))
         .caused_by(err)
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_takes_too_long_is_called_that() {
+        for (kind, wanted, words) in [
+            (
+                ErrorKind::WouldBlock,
+                Kind::Timeout,
+                "failed to connect to h: timed out",
+            ),
+            (
+                ErrorKind::ConnectionRefused,
+                Kind::Network,
+                "failed to connect to h: connection refused",
+            ),
+        ] {
+            let err = Error::from_io(refused("h", kind.into()), "connecting");
+            assert_eq!((err.kind(), err.message()), (wanted, words));
+        }
+    }
 }

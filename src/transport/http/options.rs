@@ -115,7 +115,7 @@ const fn setting(
     }
 }
 
-const IGNORED: [Ignored; 15] = [
+const IGNORED: [Ignored; 17] = [
     setting("http.saveCookies", "", "", "cookies are not kept"),
     setting(
         "http.sslVersion",
@@ -171,6 +171,13 @@ const IGNORED: [Ignored; 15] = [
         "GIT_PROXY_SSL_CAINFO",
         "",
         "a proxy is trusted as the server is",
+    ),
+    setting("http.sslBackend", "", "", "rustls does TLS"),
+    setting(
+        "http.postBuffer",
+        "",
+        "1048576",
+        "packs of more than 1 MiB are sent in chunks, or with their length if the server wants it",
     ),
     setting("http.version", "", "HTTP/1.1", "HTTP/1.1 is spoken"),
     setting(
@@ -286,14 +293,27 @@ mod tests {
         let vars = [
             ("GIT_SSL_NO_VERIFY", ""),
             ("GIT_SSL_CAINFO", "/ca.pem"),
+            ("GIT_SSL_CAPATH", "/ca"),
+            ("GIT_SSL_CERT", "/cert.pem"),
+            ("GIT_SSL_KEY", "/key.pem"),
+            ("GIT_HTTP_USER_AGENT", "git/me"),
             ("GIT_HTTP_LOW_SPEED_TIME", "7"),
         ];
         let list =
-            b"http.sslverify\ntrue\0http.sslcainfo\n/other\0http.lowspeedlimit\n1k\0http.lowspeedtime\n5\0";
+            b"http.sslverify\ntrue\0http.sslcainfo\n/other\0http.sslcapath\n/other\0http.sslcert\n/other\0\
+            http.sslkey\n/other\0http.useragent\nother\0http.lowspeedlimit\n1k\0http.lowspeedtime\n5\0";
         let found = options(list, &vars).unwrap();
         assert!(!found.ssl_verify);
-        assert_eq!(found.ca_info, Some(PathBuf::from("/ca.pem")));
-        assert!(found.user_agent.starts_with("git/2.0 (git-remote-sync "));
+        let paths = [found.ca_info, found.ca_path, found.client_cert, found.client_key];
+        let wanted = ["/ca.pem", "/ca", "/cert.pem", "/key.pem"];
+        assert_eq!(paths, wanted.map(|path| Some(PathBuf::from(path))));
+        assert_eq!(found.user_agent, "git/me");
+        assert!(
+            options(b"", &[])
+                .unwrap()
+                .user_agent
+                .starts_with("git/2.0 (git-remote-sync ")
+        );
         assert_eq!(found.low_speed, Some((1024, Duration::from_secs(7))));
         assert!(options(b"", &[]).unwrap().ssl_verify);
     }
@@ -330,13 +350,25 @@ mod tests {
             ignored_by(&config, |_| None),
             ["http.curloptResolve is not supported: names are looked up as usual"]
         );
-        let harmless = b"http.version\nHTTP/1.1\0http.proxyauthmethod\nanyauth\0http.proactiveauth\nnone\0";
+        let config = Config::parse(b"http.postbuffer\n500m\0http.sslbackend\nopenssl\0");
+        assert_eq!(ignored_by(&config, |_| None).len(), 2);
+        let harmless = b"http.version\nHTTP/1.1\0http.postbuffer\n1048576\0http.proxyauthmethod\nanyauth\0http.proactiveauth\nnone\0";
         assert_eq!(ignored_by(&Config::parse(harmless), |_| None), [""; 0]);
         let set = |name: &str| (name == "GIT_HTTP_PROXY_AUTHMETHOD").then(|| "ntlm".to_owned());
         assert_eq!(
             ignored_by(&Config::parse(harmless), set),
             ["GIT_HTTP_PROXY_AUTHMETHOD is not supported: proxies get Basic authentication"]
         );
+    }
+
+    /// So that a search for the warning leads somewhere.
+    #[test]
+    fn the_list_of_shortcomings_names_all_that_is_ignored() {
+        let page = include_str!("../../../SHORTCOMINGS.md");
+        for Ignored { key, .. } in &IGNORED {
+            let name = key.strip_prefix("http.").unwrap();
+            assert!(page.contains(&format!("`{name}`")), "{key}");
+        }
     }
 
     #[test]

@@ -226,22 +226,8 @@ fn covers_address(entry: &str, address: IpAddr) -> bool {
 
 /// `None` for what is not UTF-8 then, or has a NUL or line break in it, which no proxy protocol can carry safely.
 fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = after
-            .get(..2)
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .filter(|hex| *first == b'%' && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(escaped.unwrap_or(*first));
-        rest = match escaped {
-            Some(_) => after.get(2..).unwrap_or_default(),
-            None => after,
-        };
-    }
-    let text = String::from_utf8(bytes).ok()?;
-    (!text.contains(['\0', '\r', '\n'])).then_some(text)
+    let text = percent_encoding::percent_decode_str(text).decode_utf8().ok()?;
+    (!text.contains(['\0', '\r', '\n'])).then(|| text.into_owned())
 }
 
 #[cfg(test)]

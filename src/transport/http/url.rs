@@ -99,7 +99,7 @@ pub(super) fn path(url: &str) -> &str {
 pub(super) fn resolve(url: &str, location: &str) -> Option<String> {
     let location = location.split('#').next()?.trim();
     let (scheme, authority, path) = split(url)?;
-    let absolute = if location.contains("://") && !location.starts_with('/') {
+    let absolute = if has_scheme(location) {
         location.to_owned()
     } else if location.starts_with("//") {
         format!("{scheme}:{location}")
@@ -111,6 +111,12 @@ pub(super) fn resolve(url: &str, location: &str) -> Option<String> {
         format!("{scheme}://{authority}{folder}/{location}")
     };
     Some(without_userinfo(&absolute))
+}
+
+/// Whether `location` begins with a scheme, `ext::…` included: no relative path does (RFC 3986, 4.2).
+fn has_scheme(location: &str) -> bool {
+    let end = location.find([':', '/', '?', '#']);
+    end.is_some_and(|end| end > 0 && location.get(end..).is_some_and(|rest| rest.starts_with(':')))
 }
 
 /// The base URL after a redirect of `base` + `tail` to `location`, by the rules that git has: the same tail at the end
@@ -178,6 +184,9 @@ mod tests {
             ("//k/c", "https://k/c"),
             ("/d?x=http://y", "https://h/d?x=http://y"),
             ("refs2", "https://h/a/info/refs2"),
+            ("b?x=http://y", "https://h/a/info/b?x=http://y"),
+            ("ext::touch x", "ext::touch x"),
+            ("file:///x", "file:///x"),
         ] {
             assert_eq!(resolve(at, location).as_deref(), Some(wanted));
         }

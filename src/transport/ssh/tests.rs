@@ -283,3 +283,23 @@ fn other_programs_on_the_host_are_named_unquoted() {
     assert_eq!(line(Service::UploadPack), "/opt/git bin/up --strict 'it'\\''s'");
     assert_eq!(line(Service::ReceivePack), "git-receive-pack 'it'\\''s'");
 }
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    let Address::Ssh(address) = Address::parse("ssh://host:2222/path").unwrap() else {
+        panic!()
+    };
+    for (name, line) in [
+        ("GIT_SSH", "/nowhere/ours"),
+        ("GIT_SSH_COMMAND", "/nowhere/ours -v"),
+        ("GIT_SSH_COMMAND", "no-such-ssh"),
+    ] {
+        let env = |wanted: &str| (wanted == name).then(|| OsString::from(line));
+        let err = command(&address, Service::UploadPack, 2, &env).unwrap_err();
+        assert!(
+            err.message().contains(&format!("cannot run '{line}'")),
+            "{name}: {err}"
+        );
+        assert_eq!(err.kind(), Kind::Config);
+    }
+}
