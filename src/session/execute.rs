@@ -1,9 +1,8 @@
 //! From a plan to what became of it.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
-use bstr::BStr;
+use bstr::{BStr, ByteSlice};
 use gix_hash::ObjectId;
 
 use super::aftermath::{self, Seen};
@@ -38,7 +37,7 @@ impl Session {
             Some(local) => local.split(&plan.wants),
             None => (None, plan.wants.clone()),
         };
-        let job = Job {
+        let mut job = Job {
             push: PushRequest {
                 commands,
                 atomic: policy.atomic,
@@ -50,6 +49,7 @@ impl Session {
             local,
             terms: policy.terms.clone(),
             progress: policy.progress,
+            lfs: self.look_for_lfs(plan),
         };
         let ends = Ends {
             source: &mut self.source,
@@ -59,7 +59,10 @@ impl Session {
         let result = strategy::deliver(ends, &job, plan.route, &counting);
         let (refs, route, moved) = match result {
             Ok(transfer) => {
-                let mut refs = outcomes(&plan.updates, &plan.actions, &transfer.report);
+                // With many refs they are large, and what follows is just as large.
+                job.push.commands = Vec::new();
+                job.wants = Vec::new();
+                let mut refs = outcomes(&plan.updates, &plan.actions, transfer.report);
                 aftermath::of_refusals(&mut self.target, &plan.updates, &mut refs);
                 (refs, transfer.route, transfer.moved)
             }
@@ -70,7 +73,8 @@ impl Session {
             Err(err) => return Err(err),
         };
         let elapsed = started.elapsed();
-        let uses_lfs = moved.is_some() && self.uses_lfs(&plan.updates, &refs, plan.route.mode);
+        let pushed = |entry: &RefOutcome| matches!(entry.status, RefStatus::Done { new: Some(_), .. });
+        let uses_lfs = moved.is_some() && refs.iter().any(pushed) && job.lfs.answer(&mut self.source);
         Ok(Outcome {
             refs,
             route,
@@ -105,24 +109,17 @@ impl Session {
         Ok(plan.updates.iter().zip(&plan.actions).map(outcome).collect())
     }
 
-    /// Look at one of the pushed tips, HEAD's if it is among them.
-    fn uses_lfs(&mut self, updates: &[Update], refs: &[RefOutcome], mode: Mode) -> bool {
-        if !self.source.can_filter() && mode != Mode::Bootstrap {
-            // Such a source prepares the whole tree to answer: too dear for a small push.
-            return false;
+    /// A look at one of the new tips, HEAD's if it is among them.
+    fn look_for_lfs(&self, plan: &Plan) -> lfs::Look {
+        if plan.wants.is_empty() || !self.source.can_filter() && plan.route.mode != Mode::Bootstrap {
+            // Without filters a source prepares the whole tree to answer: too dear for a small push.
+            return lfs::Look::default();
         }
-        let pushed = updates.iter().zip(refs).filter(|(update, outcome)| {
-            update.new_is_commit && matches!(outcome.status, RefStatus::Done { new: Some(_), .. })
-        });
+        let all = plan.updates.iter().zip(&plan.actions);
+        let tips = all.filter(|(update, action)| update.new_is_commit && changes(action));
         let head = self.source.advertisement().head.as_ref();
-        let tip = pushed.min_by_key(|(update, _)| head.is_none_or(|head| update.target != *head));
-        let Some(commit) = tip.and_then(|(update, _)| update.new_commit) else {
-            return false;
-        };
-        lfs::is_used(&mut self.source, commit).unwrap_or_else(|err| {
-            log::debug!(target: "relay::source", "cannot tell whether Git LFS is used: {err}");
-            false
-        })
+        let tip = tips.min_by_key(|(update, _)| head.is_none_or(|head| update.target != *head));
+        lfs::Look::at(tip.and_then(|(update, _)| update.new_commit))
     }
 
     /// Deletes first, so that their names are free; then the branch that HEAD shall name, because hosts make the first
@@ -150,13 +147,18 @@ impl Session {
     }
 }
 
-fn outcomes(updates: &[Update], actions: &[Action], report: &Report) -> Vec<RefOutcome> {
-    let reports: HashMap<&BStr, &RefReport> = report.refs.iter().map(|r| (r.name.as_ref(), r)).collect();
+/// What became of each update. The report is looked up in, not copied: both can be long.
+fn outcomes(updates: &[Update], actions: &[Action], mut report: Report) -> Vec<RefOutcome> {
+    report.refs.sort_by(|one, other| one.name.cmp(&other.name));
     let outcome = |(update, action): (&Update, &Action)| {
         let mut outcome = planned(update, action);
         if changes(action) {
             let name: &BStr = update.target.as_ref();
-            outcome.status = reported(update, reports.get(name).copied(), report);
+            let found = report
+                .refs
+                .binary_search_by(|entry| entry.name.as_bstr().cmp(name));
+            let verdict = found.ok().and_then(|place| report.refs.get(place));
+            outcome.status = reported(update, verdict, &report);
         }
         outcome
     };

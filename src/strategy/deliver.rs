@@ -6,7 +6,7 @@ use bstr::ByteSlice;
 use gix_hash::ObjectId;
 
 use super::local::LocalWork;
-use super::{Mode, Route, Strategy, Terms, materialized, relay};
+use super::{Mode, Route, Strategy, Terms, lfs, materialized, relay};
 use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
 use crate::pump::Summary;
@@ -37,6 +37,8 @@ pub struct Job {
     pub terms: Terms,
     /// Ask both sides for words about their progress.
     pub progress: bool,
+    /// Whether the content uses Git LFS, to be found out where that costs no time.
+    pub lfs: lfs::Look,
 }
 
 /// What came of a [`Job`].
