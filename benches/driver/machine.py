@@ -62,7 +62,8 @@ def describe(space: Workspace, checkout: Path) -> Dict[str, object]:
         "memory_bytes": memory_bytes(),
         "file_system": file_system(space.root),
         "load_at_start": round(os.getloadavg()[0], 2),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        # What follows the version is the name that somebody gave to a kernel of their own.
+        "system": f"{platform.system()} {platform.release().split('-')[0]} {platform.machine()}",
         "git": first_line("git", "--version"),
         "apache": first_line(space.tools["apache2"], "-v"),
         "curl": " ".join(first_line("curl", "--version").split()[:2]),
