@@ -257,8 +257,8 @@ impl Session {
             let Action::Ask(question) = action else { continue };
             let is_local = |local: &&LocalWork| update.new.is_some_and(|oid| local.has(&oid));
             match self.local.as_ref().filter(is_local) {
-                Some(local) => *action = plan::settle(&local.answer(&mut self.source, *question)?),
-                None => questions.push(*question),
+                Some(local) => *action = plan::settle(&local.answer(&mut self.source, **question)?),
+                None => questions.push(**question),
             }
         }
         if questions.is_empty() {

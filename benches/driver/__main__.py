@@ -134,9 +134,18 @@ def chosen(given: argparse.Namespace) -> List[Scenario]:
     return [dataclasses.replace(scenario, title=scenario.title.replace("10 MB", name)) for scenario in wanted]
 
 
+def asked_for(given: argparse.Namespace) -> List[str]:
+    """The options that say what was measured; where things lie on this machine says nothing to others."""
+    options = [f"--setting={given.setting}"]
+    options += [f"--scenario={name}" for name in given.scenario or []]
+    options += [f"--contender={name}" for name in given.contender or []]
+    options += [f"--runs={given.runs}"] if given.runs else []
+    return options + ([f"--repo={given.repo.resolve().name}"] if given.repo else [])
+
+
 def run_all(given: argparse.Namespace, stage: Stage) -> Report:
     """Everything that was asked for."""
-    report = Report(machine.describe(stage.space, CHECKOUT), sys.argv[1:])
+    report = Report(machine.describe(stage.space, CHECKOUT), asked_for(given))
     scenarios = chosen(given)
     for place, scenario in enumerate(scenarios):
         say(f"{scenario.name}: {scenario.title}")

@@ -37,6 +37,11 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def file_system(path: Path) -> str:
+    """The kind of file system that the repositories lie on: what a push waits for in the end is its disk."""
+    return first_line("stat", "--file-system", "--format=%T", str(path))
+
+
 def revision(space: Workspace, checkout: Path) -> str:
     """The commit that this checkout is at, with a mark if there are changes, or nothing without a repository."""
     inside = subprocess.run(
@@ -55,8 +60,10 @@ def describe(space: Workspace, checkout: Path) -> Dict[str, object]:
         "processor": processor(),
         "cores": os.cpu_count() or 0,
         "memory_bytes": memory_bytes(),
+        "file_system": file_system(space.root),
         "load_at_start": round(os.getloadavg()[0], 2),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        # What follows the version is the name that somebody gave to a kernel of their own.
+        "system": f"{platform.system()} {platform.release().split('-')[0]} {platform.machine()}",
         "git": first_line("git", "--version"),
         "apache": first_line(space.tools["apache2"], "-v"),
         "curl": " ".join(first_line("curl", "--version").split()[:2]),

@@ -88,7 +88,7 @@ class Report:
             "",
             f"Machine: {machine['processor']}, {machine['cores']} cores,"
             f" {machine['memory_bytes'] / (1 << 30):.0f} GiB, {machine['system']};"
-            f" load {machine['load_at_start']} at the start.",
+            f" repositories on {machine['file_system']}; load {machine['load_at_start']} at the start.",
             "",
             f"Programs: {machine['git']}; {machine['apache']}; {machine['curl']}; {machine['openssl']};"
             f" {machine['rustc'] or 'no rustc'}.",

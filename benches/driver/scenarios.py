@@ -60,8 +60,8 @@ class Scenario:
 SCENARIOS = [
     Scenario("bootstrap-small", "Bootstrap, 0.8 MB", "little", "everything", MOVE),
     Scenario("bootstrap-10mb", "Bootstrap, 10 MB", "10mb", "everything", MOVE),
-    Scenario("bootstrap-200mb", "Bootstrap, 200 MB", "200mb", "everything", MOVE, small=False, most_runs=3),
-    Scenario("bootstrap-2gb", "Bootstrap, 2 GB", "2gb", "everything", MOVE, small=False, most_runs=2),
+    Scenario("bootstrap-200mb", "Bootstrap, 200 MB", "200mb", "everything", MOVE, small=False, most_runs=2),
+    Scenario("bootstrap-2gb", "Bootstrap, 2 GB", "2gb", "everything", MOVE, small=False, most_runs=1),
     Scenario("up-to-date", "Up to date, 41 references", "10mb", "nothing", LOOK),
     Scenario("one-commit", "One commit", "10mb", "1", CHANGE),
     Scenario("thousand-commits", "1,000 commits", "10mb", "1000", CHANGE),

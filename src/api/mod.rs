@@ -37,5 +37,5 @@ pub use push::push;
 pub use request::{BootstrapRequest, FetchRequest, Options, Protocol, SyncRequest, TokenNames};
 pub use run::{Counts, Entry, EntryAction, Operation, Run, SourceStats, Status, TargetStats};
 pub(crate) use sync::entries::judged_entry;
+pub(crate) use sync::{Telling, execute, note_traffic};
 pub use sync::{bootstrap, fetch, plan, sync};
-pub(crate) use sync::{execute, note_traffic};

@@ -3,10 +3,12 @@
 mod count;
 pub(crate) mod entries;
 mod execute;
+mod head;
 
 use std::time::Instant;
 
-pub(crate) use execute::execute;
+pub(crate) use execute::{Telling, execute};
+use head::HeadLook;
 
 use super::ends::Ends;
 use super::request::{BootstrapRequest, FetchRequest, Options, Protocol, SyncRequest};
@@ -16,6 +18,7 @@ use crate::git::{Config, Git};
 use crate::plan::selection::excluded_namespaces;
 use crate::plan::{Choice, Overwrite, Selection, select};
 use crate::progress::Progress;
+use crate::receive_pack::Target;
 use crate::session::{Policy, Session};
 use crate::strategy::Route;
 use crate::strategy::ancestry::KnownParents;
@@ -113,26 +116,26 @@ impl<'a> Job<'a> {
         if let Ok(source) = &source {
             note_source(run, source);
         }
+        let is_empty = |target: &Target| target.advertisement().refs.is_empty();
+        let ours = made.is_new() || made.is_stand_in();
+        let may_fill = target.as_ref().is_ok_and(is_empty) && !ours && !self.dry_run;
+        let look = may_fill.then(|| HeadLook::begin(place));
         let result = (|| {
             let mut session = Session::new(source?, target?)?;
             run.hints.extend(session.notices());
             let result = self.with_session(run, &mut session, &config, progress);
             note_traffic(run, &session);
             session.take_notes().iter().for_each(|note| progress.note(note));
-            result.map(|()| session.target.advertisement().refs.is_empty())
+            result
         })();
-        if let Ok(was_empty) = result
-            && was_empty
-            && !made.is_new()
-            && !self.dry_run
-        {
-            entries::hint_at_head(run, &place);
+        if let Some(look) = look.filter(|_| result.is_ok()) {
+            look.end(run);
         }
         if made.is_stand_in() {
             run.target_stats = TargetStats::default();
         }
         Ends::tidy(made);
-        result.map(drop)
+        result
     }
 
     fn with_session(
@@ -177,22 +180,31 @@ impl<'a> Job<'a> {
         updates.retain(|update| !obstacles.contains_key(&update.target));
         let plan = session.plan(updates, policy, &known)?;
         run.route = Some(plan.route);
-        run.refs = entries::planned(choice, &obstacles, &plan);
-        if plan.route.reason == "up-to-date" && entries::any_blocked(run) {
+        let blocked = entries::any_blocked(&obstacles, &plan);
+        if plan.route.reason == "up-to-date" && blocked {
             run.route = Some(Route {
                 reason: "blocked",
                 ..plan.route
             });
         }
-        match self.operation {
-            Operation::Fetch => count::fetch(run, session, &plan, policy, progress),
-            _ if self.dry_run => Ok(()),
-            _ if entries::any_blocked(run) && !self.best_effort => {
-                entries::mark_refused(run);
-                Ok(())
-            }
-            _ => execute(run, session, &plan, policy, (self.best_effort, progress)).map(drop),
+        let planned = || entries::planned(choice, &obstacles, &plan);
+        if self.operation == Operation::Fetch || self.dry_run || (blocked && !self.best_effort) {
+            run.refs = planned();
+            return match self.operation {
+                Operation::Fetch => count::fetch(run, session, &plan, policy, progress),
+                _ if self.dry_run => Ok(()),
+                _ => {
+                    entries::mark_refused(run);
+                    Ok(())
+                }
+            };
         }
+        let telling = Telling {
+            planned: &planned,
+            tolerant: self.best_effort,
+            progress,
+        };
+        execute(run, session, &plan, policy, &telling).map(drop)
     }
 }
 

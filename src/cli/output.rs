@@ -76,10 +76,8 @@ impl Output {
             .measure_memory
             .then(|| measure(self.started, self.allocator));
         if self.args.json {
-            print(&format!(
-                "{}\n",
-                json::render(run, self.args.stats, measurement.as_ref())
-            ));
+            // Nobody may be reading any more; what was done is done.
+            json::write(&mut std::io::stdout(), run, self.args.stats, measurement.as_ref()).ok();
         } else if !self.args.quiet {
             self.print_text(run, measurement.as_ref());
         }
@@ -239,7 +237,8 @@ fn colorful() -> bool {
     std::io::stdout().is_terminal() && set("NO_COLOR").is_none() && !dumb
 }
 
-/// The only place where `git relay` writes to standard output. Nobody may be reading any more; what was done is done.
+/// The only place where `git relay` writes to standard output, but for JSON. Nobody may be reading any more; what was done
+/// is done.
 pub(super) fn print(text: &str) {
     std::io::stdout().write_all(text.as_bytes()).ok();
 }

@@ -161,7 +161,7 @@ impl Git {
             .spawn()
             .map_err(failed)?;
         let last_words = child.stderr.take().map(listen);
-        log::trace!(target: "relay::git", "git credential {what} (pid {})", child.id());
+        log::debug!(target: "relay::git", "git credential {what} (pid {})", child.id());
         if let Some(stdin) = child.stdin.take() {
             send(stdin, input);
         }

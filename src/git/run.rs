@@ -138,7 +138,7 @@ impl Invocation {
                 .hint("git must be installed and in PATH")
                 .caused_by(err)
         })?;
-        log::trace!(target: "relay::git", "{name} (pid {})", child.id());
+        log::debug!(target: "relay::git", "{name} (pid {})", child.id());
         let writer = self.input.and_then(|input| {
             let mut stdin = child.stdin.take()?;
             Some(std::thread::spawn(move || stdin.write_all(&input)))

@@ -86,14 +86,20 @@ pub(super) fn carry_out(
     report.source_head = session.source.advertisement().head.clone();
     let plan = session.plan(updates, policy, &prepared.known_parents)?;
     report.route = Some(plan.route);
-    let judged = plan.updates.iter().zip(&plan.actions).zip(specs);
-    report.refs = judged
-        .map(|((update, action), spec)| {
+    let planned = || {
+        let judged = plan.updates.iter().zip(&plan.actions).zip(specs);
+        let entries = judged.map(|((update, action), spec)| {
             let source = spec.src.as_ref().filter(|src| src.starts_with(b"refs/"));
             api::judged_entry(source.map(|src| src.as_bstr().into()), update, action)
-        })
-        .collect();
-    let result = api::execute(report, session, &plan, policy, (false, progress));
+        });
+        entries.collect()
+    };
+    let telling = api::Telling {
+        planned: &planned,
+        tolerant: false,
+        progress,
+    };
+    let result = api::execute(report, session, &plan, policy, &telling);
     api::note_traffic(report, session);
     session.take_notes().iter().for_each(|note| progress.note(note));
     result.map(|outcome| (plan, outcome))

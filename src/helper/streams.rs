@@ -47,7 +47,7 @@ impl Streams {
         match self.input.read_until(b'\n', &mut line) {
             Ok(0) => Ok(None),
             Ok(_) => {
-                log::trace!(target: "relay::helper", "< {}", line.as_bstr());
+                log::debug!(target: "relay::helper", "< {}", line.as_bstr());
                 Ok(Some(line.strip_suffix(b"\n").unwrap_or(&line).to_vec()))
             }
             Err(err) => Err(Error::new(Kind::Internal, "cannot read from git").caused_by(err)),
@@ -59,7 +59,7 @@ impl Streams {
     /// # Errors
     /// One that [`is_hangup`] knows, when git is gone.
     pub(super) fn say(&mut self, answer: &[u8]) -> Result<()> {
-        log::trace!(target: "relay::helper", "> {}", answer.as_bstr());
+        log::debug!(target: "relay::helper", "> {}", answer.as_bstr());
         let said = self.output.write_all(answer);
         said.map_err(|err| Error::new(Kind::Internal, HANGUP).caused_by(err))
     }
@@ -73,7 +73,7 @@ impl Streams {
             let passed = input
                 .write_all(&rest)
                 .and_then(|()| io::copy(&mut from_git, &mut input));
-            log::trace!(target: "relay::helper", "git has said its last: {passed:?}");
+            log::debug!(target: "relay::helper", "git has said its last: {passed:?}");
         });
         // An error means that git is gone; with the streams closed the other side goes too.
         if let Err(err) = io::copy(&mut output, &mut to_git) {

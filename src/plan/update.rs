@@ -81,7 +81,7 @@ pub enum Action {
     /// The ref is left alone.
     Reject(Rejection),
     /// Only the source's history can tell: is `old` an ancestor of `new`?
-    Ask(Question),
+    Ask(Box<Question>),
 }
 
 /// "Is `old` an ancestor of `new`?"
@@ -121,10 +121,10 @@ pub fn judge(update: &Update) -> Action {
             Action::Reject(Rejection::AlreadyExists)
         }
         (Some(_), Some(_)) if !update.new_is_commit => Action::Reject(Rejection::NeedsForce),
-        (Some(old), Some(new)) => Action::Ask(Question {
+        (Some(old), Some(new)) => Action::Ask(Box::new(Question {
             old,
             new: update.new_commit.unwrap_or(new),
-        }),
+        })),
     }
 }
 

@@ -48,18 +48,17 @@ pub fn relay(
     }
     let (trailer, summary) = check.finish().map_err(|err| err.on(Side::Source))?;
     pass_on(&trailer, targets)?;
-    for target in targets.iter_mut() {
-        target.flush().map_err(broken_target)?;
-    }
     log::debug!(target: "relay::source", "pack of {} objects, {} bytes", summary.objects, summary.bytes);
     Ok(summary)
 }
 
+/// Flushed, for the source may take its time before more comes.
 fn pass_on(released: &Released<'_>, targets: &mut [&mut dyn Write]) -> Result<()> {
-    for part in released.parts().into_iter().filter(|part| !part.is_empty()) {
-        for target in targets.iter_mut() {
+    for target in targets.iter_mut() {
+        for part in released.parts().into_iter().filter(|part| !part.is_empty()) {
             target.write_all(part).map_err(broken_target)?;
         }
+        target.flush().map_err(broken_target)?;
     }
     Ok(())
 }

@@ -90,9 +90,8 @@ impl Target {
         if matches!(body, Body::Stream(_) | Body::Sized(..)) {
             self.settle_authentication()?;
         }
-        if let Body::Sized(length, _) = &body {
-            self.link
-                .announce_length(length.saturating_add(header.len() as u64));
+        if let Body::Sized(pack, _) = &body {
+            self.link.announce_length(pack.saturating_add(header.length()));
         }
         let cutter = self.link.cutter();
         let banded = self.offers("side-band-64k");
@@ -147,26 +146,11 @@ impl Target {
         }
     }
 
-    fn header(&self, request: &PushRequest) -> Result<Vec<u8>> {
+    fn header<'a>(&self, request: &'a PushRequest) -> Result<Header<'a>> {
         let features = self.features(request)?;
-        let mut header = Vec::new();
-        for (index, Command { name, old, new }) in request.commands.iter().enumerate() {
-            let mut line = format!("{old} {new} ").into_bytes();
-            line.extend_from_slice(name);
-            if index == 0 {
-                line.push(0);
-                line.extend_from_slice(features.as_bytes());
-            }
-            pkt_line(&mut header, &line)?;
-        }
-        header.extend_from_slice(b"0000");
-        if !request.push_options.is_empty() {
-            for option in &request.push_options {
-                pkt_line(&mut header, option)?;
-            }
-            header.extend_from_slice(b"0000");
-        }
-        Ok(header)
+        let header = Header { request, features };
+        let fits = header.lines().all(|line| line.length() <= 4 + MAX_DATA);
+        if fits { Ok(header) } else { Err(too_long()) }
     }
 
     fn features(&self, request: &PushRequest) -> Result<String> {
@@ -216,24 +200,93 @@ fn unsupported(message: &str) -> Error {
     Error::new(Kind::Unsupported, message)
 }
 
-/// pkt-lines hold at most 65516 bytes of data (`gitprotocol-common`).
+/// pkt-lines hold at most so many bytes of data (`gitprotocol-common`).
+const MAX_DATA: usize = 65516;
+
+fn too_long() -> Error {
+    Error::new(
+        Kind::Usage,
+        "a ref name or push option is too long for the protocol",
+    )
+}
+
 fn pkt_line(out: &mut Vec<u8>, line: &[u8]) -> Result<()> {
-    const MAX_DATA: usize = 65516;
     if line.len() > MAX_DATA {
-        return Err(Error::new(
-            Kind::Usage,
-            "a ref name or push option is too long for the protocol",
-        ));
+        return Err(too_long());
     }
     out.extend_from_slice(format!("{:04x}", line.len() + 4).as_bytes());
     out.extend_from_slice(line);
     Ok(())
 }
 
-fn send(writer: &mut dyn Write, header: &[u8], body: &mut Body<'_>) -> Result<()> {
+/// The commands and push options as pkt-lines, of which none is too long. For many refs that is megabytes, which are
+/// never in memory as a whole.
+struct Header<'a> {
+    request: &'a PushRequest,
+    features: String,
+}
+
+impl Header<'_> {
+    fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let commands = self.request.commands.iter().enumerate();
+        let commands = commands
+            .map(|(number, command)| Line::Command(command, (number == 0).then_some(self.features.as_str())));
+        let options = self.request.push_options.iter().map(Line::Option);
+        let end = (!self.request.push_options.is_empty()).then_some(Line::Flush);
+        commands.chain([Line::Flush]).chain(options).chain(end)
+    }
+
+    fn length(&self) -> u64 {
+        self.lines().map(|line| line.length() as u64).sum()
+    }
+
+    fn write_to(&self, writer: &mut dyn Write) -> io::Result<()> {
+        let mut out = io::BufWriter::new(writer);
+        self.lines().try_for_each(|line| line.write_to(&mut out))?;
+        out.flush()
+    }
+}
+
+/// One pkt-line of a [`Header`].
+enum Line<'a> {
+    Command(&'a Command, Option<&'a str>),
+    Option(&'a BString),
+    Flush,
+}
+
+impl Line<'_> {
+    /// With the four digits.
+    fn length(&self) -> usize {
+        4 + match self {
+            Line::Command(Command { name, old, new }, features) => {
+                let ids = old.kind().len_in_hex() + new.kind().len_in_hex() + 2;
+                ids + name.len() + features.map_or(0, |features| 1 + features.len())
+            }
+            Line::Option(option) => option.len(),
+            Line::Flush => 0,
+        }
+    }
+
+    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Line::Flush => out.write_all(b"0000"),
+            Line::Option(option) => {
+                write!(out, "{:04x}", self.length())?;
+                out.write_all(option)
+            }
+            Line::Command(Command { name, old, new }, features) => {
+                write!(out, "{:04x}{old} {new} ", self.length())?;
+                out.write_all(name)?;
+                features.map_or(Ok(()), |features| write!(out, "\0{features}"))
+            }
+        }
+    }
+}
+
+fn send(writer: &mut dyn Write, header: &Header<'_>, body: &mut Body<'_>) -> Result<()> {
     let doing = "the connection broke while sending";
-    writer
-        .write_all(header)
+    header
+        .write_to(writer)
         .map_err(|err| Error::from_io(err, doing))?;
     match body {
         Body::Nothing => {}

@@ -1,19 +1,37 @@
 //! The one JSON object that scripts read. Its keys never change their meaning; `docs/report.schema.json` has them all.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::measure::Measurement;
 use super::quote::ref_name;
 use crate::api::{Counts, Entry, ProbeReport, Run, SideReport, SourceStats, TargetStats};
 use crate::error::Error;
 
-/// `run` as one line of JSON. Statistics and measurement are there only if they were asked for.
+/// Write `run` as one line of JSON. Statistics and measurement are there only if they were asked for.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(
+    out: &mut dyn Write,
+    run: &Run,
+    with_stats: bool,
+    measurement: Option<&Measurement>,
+) -> io::Result<()> {
+    let mut out = io::BufWriter::new(out);
+    serde_json::to_writer(&mut out, &Document::new(run, with_stats, measurement))?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// [`write()`] into a string.
 pub fn render(run: &Run, with_stats: bool, measurement: Option<&Measurement>) -> String {
-    let document = Document::new(run, with_stats, measurement);
-    // Strings and numbers only: nothing in it can fail to be written.
-    serde_json::to_string(&document).unwrap_or_default()
+    let mut line = Vec::new();
+    // Memory takes it all.
+    write(&mut line, run, with_stats, measurement).unwrap_or_default();
+    String::from_utf8_lossy(line.trim_ascii_end()).into_owned()
 }
 
 #[derive(Serialize)]
@@ -28,7 +46,8 @@ struct Document<'a> {
     relay_reason: Option<&'static str>,
     bootstrap_suggested: bool,
     source_head: Option<String>,
-    refs: Vec<Ref>,
+    #[serde(serialize_with = "in_turn")]
+    refs: &'a [Entry],
     counts: CountsOut,
     pack: Pack,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,7 +165,7 @@ impl<'a> Document<'a> {
             relay_reason: run.route.map(|route| route.reason),
             bootstrap_suggested: run.bootstrap_suggested,
             source_head: run.source_head.as_ref().map(|head| ref_name(head).into_owned()),
-            refs: run.refs.iter().map(Ref::new).collect(),
+            refs: &run.refs,
             counts: run.counts().into(),
             pack: Pack {
                 bytes: run.pack.bytes,
@@ -162,6 +181,11 @@ impl<'a> Document<'a> {
             error: run.error.as_ref().map(Failure::new),
         }
     }
+}
+
+/// One entry after the other: there can be many.
+fn in_turn<S: Serializer>(refs: &[Entry], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(refs.iter().map(Ref::new))
 }
 
 impl Ref {

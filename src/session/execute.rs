@@ -1,9 +1,8 @@
 //! From a plan to what became of it.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
-use bstr::BStr;
+use bstr::{BStr, ByteSlice};
 use gix_hash::ObjectId;
 
 use super::aftermath::{self, Seen};
@@ -36,11 +35,45 @@ impl Session {
                 uses_lfs: false,
             });
         }
+        let mut job = self.job(plan, commands, policy);
+        let ends = Ends {
+            source: &mut self.source,
+            target: &mut self.target,
+        };
+        let mut course = Course::begin(plan.route);
+        let refs = match strategy::deliver(ends, &job, &mut course, progress) {
+            Ok(report) => {
+                // With many refs they are large, and what follows is just as large.
+                job.push.commands = Vec::new();
+                job.wants = Vec::new();
+                let mut refs = outcomes(&plan.updates, &plan.actions, report);
+                aftermath::of_refusals(&mut self.target, (&plan.updates, &course.half_way), &mut refs);
+                refs
+            }
+            Err(err) if self.target.owes_an_answer() && err.side() == Some(Side::Target) => {
+                self.find_out(plan, (&job, &course, policy.retry), err, progress)?
+            }
+            Err(err) => return Err(err),
+        };
+        let Course { route, moved, .. } = course;
+        let elapsed = started.elapsed();
+        let pushed = |entry: &RefOutcome| matches!(entry.status, RefStatus::Done { new: Some(_), .. });
+        let uses_lfs = moved.is_some() && refs.iter().any(pushed) && job.lfs.answer(&mut self.source);
+        Ok(Outcome {
+            refs,
+            route,
+            moved,
+            elapsed,
+            uses_lfs,
+        })
+    }
+
+    fn job(&self, plan: &Plan, commands: Vec<Command>, policy: &Policy) -> Job {
         let (local, wants) = match &self.local {
             Some(local) => local.split(&plan.wants),
             None => (None, plan.wants.clone()),
         };
-        let job = Job {
+        Job {
             push: PushRequest {
                 commands,
                 atomic: policy.atomic,
@@ -52,33 +85,8 @@ impl Session {
             local,
             terms: policy.terms.clone(),
             progress: policy.progress,
-        };
-        let ends = Ends {
-            source: &mut self.source,
-            target: &mut self.target,
-        };
-        let mut course = Course::begin(plan.route);
-        let refs = match strategy::deliver(ends, &job, &mut course, progress) {
-            Ok(report) => {
-                let mut refs = outcomes(&plan.updates, &plan.actions, &report);
-                aftermath::of_refusals(&mut self.target, (&plan.updates, &course.half_way), &mut refs);
-                refs
-            }
-            Err(err) if self.target.owes_an_answer() && err.side() == Some(Side::Target) => {
-                self.find_out(plan, (&job, &course, policy.retry), err, progress)?
-            }
-            Err(err) => return Err(err),
-        };
-        let Course { route, moved, .. } = course;
-        let elapsed = started.elapsed();
-        let uses_lfs = moved.is_some() && self.uses_lfs(&plan.updates, &refs, plan.route.mode);
-        Ok(Outcome {
-            refs,
-            route,
-            moved,
-            elapsed,
-            uses_lfs,
-        })
+            lfs: self.look_for_lfs(plan),
+        }
     }
 
     /// The answer to `job` was lost by `err`: ask the target's refs instead.
@@ -117,24 +125,17 @@ impl Session {
         pins.tidy(&mut ends, [], progress);
     }
 
-    /// Look at one of the pushed tips, HEAD's if it is among them.
-    fn uses_lfs(&mut self, updates: &[Update], refs: &[RefOutcome], mode: Mode) -> bool {
-        if !self.source.can_filter() && mode != Mode::Bootstrap {
-            // Such a source prepares the whole tree to answer: too dear for a small push.
-            return false;
+    /// A look at one of the new tips, HEAD's if it is among them.
+    fn look_for_lfs(&self, plan: &Plan) -> lfs::Look {
+        if plan.wants.is_empty() || !self.source.can_filter() && plan.route.mode != Mode::Bootstrap {
+            // Without filters a source prepares the whole tree to answer: too dear for a small push.
+            return lfs::Look::default();
         }
-        let pushed = updates.iter().zip(refs).filter(|(update, outcome)| {
-            update.new_is_commit && matches!(outcome.status, RefStatus::Done { new: Some(_), .. })
-        });
+        let all = plan.updates.iter().zip(&plan.actions);
+        let tips = all.filter(|(update, action)| update.new_is_commit && changes(action));
         let head = self.source.advertisement().head.as_ref();
-        let tip = pushed.min_by_key(|(update, _)| head.is_none_or(|head| update.target != *head));
-        let Some(commit) = tip.and_then(|(update, _)| update.new_commit) else {
-            return false;
-        };
-        lfs::is_used(&mut self.source, commit).unwrap_or_else(|err| {
-            log::debug!(target: "relay::source", "cannot tell whether Git LFS is used: {err}");
-            false
-        })
+        let tip = tips.min_by_key(|(update, _)| head.is_none_or(|head| update.target != *head));
+        lfs::Look::at(tip.and_then(|(update, _)| update.new_commit))
     }
 
     /// Deletes first, so that their names are free; then the branch that HEAD shall name, because hosts make the first
@@ -166,13 +167,18 @@ fn is_in_step(actions: &[Action]) -> bool {
     actions.iter().all(|action| *action == Action::UpToDate)
 }
 
-fn outcomes(updates: &[Update], actions: &[Action], report: &Report) -> Vec<RefOutcome> {
-    let reports: HashMap<&BStr, &RefReport> = report.refs.iter().map(|r| (r.name.as_ref(), r)).collect();
+/// What became of each update. The report is looked up in, not copied: both can be long.
+fn outcomes(updates: &[Update], actions: &[Action], mut report: Report) -> Vec<RefOutcome> {
+    report.refs.sort_by(|one, other| one.name.cmp(&other.name));
     let outcome = |(update, action): (&Update, &Action)| {
         let mut outcome = planned(update, action);
         if changes(action) {
             let name: &BStr = update.target.as_ref();
-            outcome.status = reported(update, reports.get(name).copied(), report);
+            let found = report
+                .refs
+                .binary_search_by(|entry| entry.name.as_bstr().cmp(name));
+            let verdict = found.ok().and_then(|place| report.refs.get(place));
+            outcome.status = reported(update, verdict, &report);
         }
         outcome
     };

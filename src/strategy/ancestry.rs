@@ -116,17 +116,17 @@ fn reverse(source: &mut Source, question: Question) -> Result<Reverse> {
         }
         Err(err) => return Err(err),
     };
-    let Some(pack) = response.pack else {
+    let Some(mut pack) = response.pack else {
         return Ok(Reverse::NotServed);
     };
-    let mut reader = PackReader::new(pack, format, Keep::History).map_err(|err| err.on(Side::Source))?;
+    let mut reader = PackReader::new(&mut pack, format, Keep::History).map_err(|err| err.on(Side::Source))?;
     if reader.objects() > 0 {
         return Ok(Reverse::Known);
     }
-    // Read the trailer, so that the connection can go on.
     reader
         .try_for_each(|object| object.map(drop))
         .map_err(|err| err.on(Side::Source))?;
+    pack.finish();
     Ok(Reverse::Reachable)
 }
 
@@ -168,10 +168,12 @@ fn forward(source: &mut Source, questions: &[Question]) -> Result<HashMap<Questi
     let format = source.format();
     let response = source.fetch(&request, &Silent)?;
     let shallow = response.shallow;
-    let pack = response
+    let mut pack = response
         .pack
         .ok_or_else(|| Error::new(Kind::Peer, "sent no pack although asked for one").on(Side::Source))?;
-    read_commits(pack, format, &request, questions, &shallow).map_err(|err| err.on(Side::Source))
+    let answers = read_commits(&mut pack, format, &request, questions, &shallow);
+    pack.finish();
+    answers.map_err(|err| err.on(Side::Source))
 }
 
 fn read_commits(

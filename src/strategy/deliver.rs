@@ -7,7 +7,7 @@ use gix_hash::ObjectId;
 use super::batched::Pins;
 use super::local::LocalWork;
 use super::refusal::{Listening, TooMuch, wants_length};
-use super::{Mode, Route, Strategy, Terms, batched, materialized, relay};
+use super::{Mode, Route, Strategy, Terms, batched, lfs, materialized, relay};
 use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
 use crate::pump::Summary;
@@ -42,6 +42,8 @@ pub struct Job {
     pub terms: Terms,
     /// Ask both sides for words about their progress.
     pub progress: bool,
+    /// Whether the content uses Git LFS, to be found out where that costs no time.
+    pub lfs: lfs::Look,
 }
 
 /// How far a [`Job`] has come; true also if it fails.
@@ -119,7 +121,7 @@ pub fn deliver(
         }
         _ => another_way(&mut ends, job, (course, report), &listening)?,
     };
-    if report.did_all(job.push.names()) {
+    if !pins.is_empty() && report.did_all(job.push.names()) {
         pins.tidy(
             &mut ends,
             job.push.commands.iter().map(|command| command.new),

@@ -1,7 +1,10 @@
 //! Does the relayed content use Git LFS? Its large files live on another server and do not travel with the pack, which
 //! the user should hear about.
 //!
-//! Only `.gitattributes` at the root of one tip is looked at: two small requests, made after the push.
+//! Only `.gitattributes` at the root of one tip is looked at: one small request, and a second one if there is such a file.
+//! They are made while the target is at work on the pack where the source is free by then, else after the push.
+
+use std::sync::OnceLock;
 
 use bstr::ByteSlice;
 use gix_hash::ObjectId;
@@ -12,11 +15,48 @@ use crate::upload_pack::{FetchRequest, Source};
 use crate::wire::object::{Commit, tree_entry};
 use crate::wire::pack::{Keep, Object, PackReader};
 
+/// Where to look, and what was seen there.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    tip: Option<ObjectId>,
+    seen: OnceLock<bool>,
+}
+
+impl Look {
+    /// A look at the commit `tip`, if there is one to look at.
+    pub fn at(tip: Option<ObjectId>) -> Self {
+        Look {
+            tip,
+            seen: OnceLock::new(),
+        }
+    }
+
+    /// Do `work`, which does not need the source, and look meanwhile.
+    pub fn beside<T>(&self, source: &mut Source, work: impl FnOnce() -> T) -> T {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("lfs".into());
+            // Without a thread the answer is found later.
+            let _joined_at_the_end = thread.spawn_scoped(scope, || self.answer(source));
+            work()
+        })
+    }
+
+    /// Whether Git LFS is used, asked of the source if nobody has looked yet. A source that refuses to send a single
+    /// blob leaves that unknown, which is no.
+    pub fn answer(&self, source: &mut Source) -> bool {
+        let look = || {
+            let used = self.tip.map_or(Ok(false), |tip| is_used(source, tip));
+            used.unwrap_or_else(|err| {
+                log::debug!(target: "relay::source", "cannot tell whether Git LFS is used: {err}");
+                false
+            })
+        };
+        *self.seen.get_or_init(look)
+    }
+}
+
 /// Whether the root `.gitattributes` of the commit `tip` names the `lfs` filter.
-///
-/// # Errors
-/// Those of the source, which may well refuse to send a single blob; the answer is then unknown.
-pub fn is_used(source: &mut Source, tip: ObjectId) -> Result<bool> {
+fn is_used(source: &mut Source, tip: ObjectId) -> Result<bool> {
     let Some(attributes) = root_attributes(source, tip)? else {
         return Ok(false);
     };

@@ -6,7 +6,7 @@ use gix_hash::ObjectId;
 
 use crate::error::{Kind, Result};
 use crate::progress::Silent;
-use crate::upload_pack::{FetchRequest, Source};
+use crate::upload_pack::{FetchRequest, PackStream, Source};
 use crate::wire::pack::{Keep, PackReader};
 
 /// Those of `oids` that the source does not have, or does not serve.
@@ -62,7 +62,11 @@ fn serves(source: &mut Source, oids: &[ObjectId]) -> Result<bool> {
         ..FetchRequest::default()
     };
     match source.fetch(&request, &Silent) {
-        Ok(response) => Ok(response.pack.is_some()),
+        Ok(response) => {
+            let serves = response.pack.is_some();
+            response.pack.into_iter().for_each(PackStream::finish);
+            Ok(serves)
+        }
         Err(err) if matches!(err.kind(), Kind::Peer | Kind::Network) => {
             // `upload-pack: not our ref`; some servers just hang up after it.
             log::debug!(target: "relay::source", "does not serve all of {} objects: {err}", oids.len());

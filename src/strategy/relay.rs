@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
 use crate::pump::{self, PackCheck, Summary};
 use crate::receive_pack::{Body, Target};
-use crate::upload_pack::{FetchRequest, Source};
+use crate::upload_pack::{FetchRequest, PackStream, Source};
 use crate::wire::pack::empty_pack;
 use crate::wire::report::Report;
 
@@ -67,17 +67,18 @@ fn attempt(
         return Ok((target.push(&job.push, body, progress)?, None));
     }
     let format = source.format();
-    let request = fetch_request(target, job, thin);
-    let response = source.fetch(&request, progress)?;
-    if !response.shallow.is_empty() {
-        return Err(shallow_source());
-    }
-    let mut pack = response
-        .pack
-        .ok_or_else(|| Error::new(Kind::Peer, "sent no pack although asked for one").on(Side::Source))?;
+    let mut pack = fetch(source, &fetch_request(target, job, thin), progress)?;
     let stored = is_stored(target, job);
     let check = PackCheck::new(format, job.terms.relayed_limit(stored));
-    let sent = send(&mut pack, check, target, job, progress);
+    let sent = match hold(&mut pack)? {
+        Held::Whole(bytes) => {
+            drop(pack);
+            // The source has nothing more to say, so it is free for a question while the target is at work.
+            let push = || send_whole(&bytes, check, target, job, progress);
+            job.lfs.beside(source, push)
+        }
+        Held::Begun(head) => send_stream(&mut head.chain(pack), check, target, job, progress),
+    };
     sent.map_err(|err| job.terms.explain_relayed(err, stored))
 }
 
@@ -85,6 +86,20 @@ fn attempt(
 /// much.
 fn is_stored(target: &Target, job: &Job) -> bool {
     target.announces_lengths() || job.terms.target_max_pack_bytes.is_some()
+}
+
+fn fetch<'a>(
+    source: &'a mut Source,
+    request: &FetchRequest,
+    progress: &'a dyn Progress,
+) -> Result<PackStream<'a>> {
+    let response = source.fetch(request, progress)?;
+    if !response.shallow.is_empty() {
+        return Err(shallow_source());
+    }
+    response
+        .pack
+        .ok_or_else(|| Error::new(Kind::Peer, "sent no pack although asked for one").on(Side::Source))
 }
 
 /// The error for a source that lacks a part of its history.
@@ -110,21 +125,76 @@ pub(super) fn send(
     job: &Job,
     progress: &dyn Progress,
 ) -> Result<Relayed> {
+    match hold(pack)? {
+        Held::Whole(bytes) => send_whole(&bytes, check, target, job, progress),
+        Held::Begun(head) => send_stream(&mut head.chain(pack), check, target, job, progress),
+    }
+}
+
+/// A pack, or as much of it as is kept before it is sent.
+enum Held {
+    Whole(Vec<u8>),
+    Begun(Head),
+}
+
+/// The beginning of a pack, which gives its memory back once it has been read.
+struct Head(io::Cursor<Vec<u8>>);
+
+impl Read for Head {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buf)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl BufRead for Head {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.0.fill_buf()?.is_empty() {
+            self.0 = io::Cursor::default();
+        }
+        self.0.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.0.consume(amount);
+    }
+}
+
+/// Read up to [`HELD_PACK`] bytes.
+fn hold(pack: &mut dyn BufRead) -> Result<Held> {
     let mut head = Vec::new();
     let reading = |err: io::Error| Error::from_io(err, "reading the pack").on(Side::Source);
     pack.take(HELD_PACK).read_to_end(&mut head).map_err(reading)?;
-    let whole = pack.fill_buf().map_err(reading)?.is_empty();
-    let mut on_bytes = |bytes, objects| progress.pack_bytes(bytes, objects);
-    if whole {
-        let mut held = Vec::with_capacity(head.len());
-        let summary = pump::relay(&mut head.as_slice(), &mut [&mut held], check, &mut on_bytes)?;
-        drop(head);
-        let report = target.push(&job.push, Body::Whole(&held), progress)?;
-        return Ok((report, Some(summary)));
+    match pack.fill_buf().map_err(reading)?.is_empty() {
+        true => Ok(Held::Whole(head)),
+        false => Ok(Held::Begun(Head(io::Cursor::new(head)))),
     }
-    let mut stream = io::Cursor::new(head).chain(pack);
+}
+
+fn send_whole(
+    pack: &[u8],
+    check: PackCheck,
+    target: &mut Target,
+    job: &Job,
+    progress: &dyn Progress,
+) -> Result<Relayed> {
+    let mut on_bytes = |bytes, objects| progress.pack_bytes(bytes, objects);
+    let summary = pump::relay(&mut &*pack, &mut [], check, &mut on_bytes)?;
+    let report = target.push(&job.push, Body::Whole(pack), progress)?;
+    Ok((report, Some(summary)))
+}
+
+fn send_stream(
+    pack: &mut dyn BufRead,
+    check: PackCheck,
+    target: &mut Target,
+    job: &Job,
+    progress: &dyn Progress,
+) -> Result<Relayed> {
+    let mut on_bytes = |bytes, objects| progress.pack_bytes(bytes, objects);
     if is_stored(target, job) {
-        let mut stored = Stored::new(&mut stream, check, &mut on_bytes)?;
+        let mut stored = Stored::new(pack, check, &mut on_bytes)?;
         let report = target.push(&job.push, stored.body()?, progress)?;
         return Ok((report, Some(stored.summary)));
     }
@@ -135,7 +205,7 @@ pub(super) fn send(
         let check = check
             .take()
             .ok_or_else(|| Error::new(Kind::Internal, "a streamed pack was asked for twice"))?;
-        summary = Some(pump::relay(&mut stream, &mut [writer], check, &mut on_bytes)?);
+        summary = Some(pump::relay(pack, &mut [writer], check, &mut on_bytes)?);
         Ok(())
     };
     let report = target.push(&job.push, Body::Stream(&mut pump), progress)?;

@@ -22,6 +22,9 @@ const DOING: &str = "cannot fetch from it";
 /// answer would take all memory.
 const MAX_LISTED_BYTES: usize = 1 << 30;
 
+/// So many bytes are read sooner than a connection is made.
+const NEAR: u64 = 64 * 1024;
+
 /// What to ask of `upload-pack`; the names are those of `gitprotocol-v2`.
 #[derive(Debug, Clone, Default)]
 pub struct FetchRequest {
@@ -332,6 +335,13 @@ impl<'a> PackStream<'a> {
             unfinished,
             is_last: false,
         }
+    }
+
+    /// Read to the end if that is near, so that the connection can take the next request. The rest of a long pack stays
+    /// unread, and takes the connection with it.
+    pub fn finish(mut self) {
+        // What goes wrong now is no loss: nobody wants these bytes.
+        let _ = io::copy(&mut self.by_ref().take(NEAR), &mut io::sink());
     }
 }
 

@@ -75,6 +75,8 @@ pub struct Request {
     pub method: String,
     /// With the query.
     pub path: String,
+    /// The client's port: the same for all requests over one connection.
+    pub port: u16,
     pub content_type: Option<String>,
     pub git_protocol: Option<String>,
     pub authorized: bool,
@@ -204,10 +206,11 @@ fn unpack(mut request: Request) -> Request {
 
 impl Shared {
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        let port = stream.peer_addr()?.port();
         let mut reader = BufReader::new(stream.try_clone()?);
         let mut writer = stream;
         while let Some(head) = Head::read(&mut reader)? {
-            let entry = self.record(&head);
+            let entry = self.record(&head, port);
             let done = self.answer(&head, entry, &mut reader, &mut writer);
             self.note(entry, |request| request.done = true);
             if !done?
@@ -225,13 +228,14 @@ impl Shared {
         let _ = writeln!(self.log.as_file(), "host: {err}");
     }
 
-    fn record(&self, head: &Head) -> usize {
+    fn record(&self, head: &Head, port: u16) -> usize {
         let (method, path) = head.request();
         let owned = |name| head.get(name).map(str::to_owned);
         let mut requests = self.requests.lock().unwrap();
         requests.push(Request {
             method: method.to_owned(),
             path: path.to_owned(),
+            port,
             content_type: owned("content-type"),
             git_protocol: owned("git-protocol"),
             authorized: head.get("authorization").is_some(),

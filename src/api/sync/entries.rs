@@ -1,15 +1,13 @@
 //! From plans and outcomes to what is reported about each ref.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use bstr::{BStr, BString};
+use bstr::BStr;
 
 use super::super::run::{Entry, EntryAction, Run, Status};
 use crate::error::{Error, Kind, Side, printable};
 use crate::plan::{Action, Choice, Obstacles, RefPair, Rejection, Update};
-use crate::session::{self, Plan, REF_MOVED, RefOutcome, RefStatus, UNANSWERED};
-use crate::upload_pack::Protocol;
-use crate::url::Address;
+use crate::session::{Plan, REF_MOVED, RefOutcome, RefStatus, UNANSWERED};
 use crate::wire::ref_name::RefName;
 use crate::wire::refs::{Advertisement, RemoteRef};
 use crate::wire::report::RefOption;
@@ -127,8 +125,9 @@ const EXISTS: &str = "exists on the target already";
 const NOT_PUSHED: &str = "not pushed, because another ref is blocked";
 
 /// Whether one of the refs may not be changed.
-pub(super) fn any_blocked(run: &Run) -> bool {
-    run.refs.iter().any(|entry| entry.status == Status::Blocked)
+pub(super) fn any_blocked(obstacles: &Obstacles, plan: &Plan) -> bool {
+    let is_blocked = |action: &Action| matches!(action, Action::Reject(_) | Action::Ask(_));
+    !obstacles.is_empty() || plan.actions.iter().any(is_blocked)
 }
 
 /// Nothing is pushed, because of others.
@@ -140,13 +139,15 @@ pub(super) fn mark_refused(run: &mut Run) {
 
 /// Enter what the target did. With `tolerant`, refusals are only warned about.
 pub(super) fn enter(run: &mut Run, outcomes: &[RefOutcome], tolerant: bool) {
-    let by_name: HashMap<&BStr, &RefStatus> = outcomes
-        .iter()
-        .map(|outcome| (outcome.target.as_ref(), &outcome.status))
-        .collect();
+    let mut by_name: Vec<&RefOutcome> = outcomes.iter().collect();
+    by_name.sort_by(|one, other| one.target.cmp(&other.target));
+    let status_of = |name: &RefName| {
+        let found = by_name.binary_search_by(|outcome| outcome.target.cmp(name));
+        Some(&by_name.get(found.ok()?)?.status)
+    };
     let (mut moved, mut unanswered) = (Vec::new(), Vec::new());
     for entry in run.refs.iter_mut().filter(|e| e.status == Status::Planned) {
-        match by_name.get(&*entry.target) {
+        match status_of(&entry.target) {
             Some(RefStatus::Done { options, .. }) => {
                 entry.status = Status::Ok;
                 for option in options {
@@ -205,35 +206,4 @@ fn spoiled(moved: &[String], unanswered: &[String]) -> Option<Error> {
     };
     let message = format!("{} {what}", names.join(", "));
     Some(Error::new(kind, message).on(Side::Target).hint(hint))
-}
-
-/// A repository whose HEAD names nothing checks out nothing when it is cloned. Only `upload-pack` tells HEAD.
-pub(super) fn hint_at_head(run: &mut Run, place: &Address) {
-    let created = |name: &BString| {
-        run.refs
-            .iter()
-            .any(|entry| entry.status == Status::Ok && entry.target == *name)
-    };
-    if !run.refs.iter().any(|entry| entry.status == Status::Ok) {
-        return;
-    }
-    let Ok(target) = session::connect_source(place, Protocol::V2) else {
-        return;
-    };
-    let traffic = target.link().traffic();
-    run.target_stats.requests += traffic.requests;
-    run.target_stats.bytes_sent += traffic.bytes_sent;
-    run.target_stats.bytes_received += traffic.bytes_received;
-    let there = target.advertisement();
-    let named = match &there.head {
-        Some(head) if there.find(head.as_ref()).is_some() => return,
-        Some(head) => format!("names {}, which does not exist", printable(head)),
-        None if there.head_oid.is_some() => return,
-        None => "names no branch".to_owned(),
-    };
-    let advice = match run.source_head.as_ref().filter(|head| created(head)) {
-        Some(head) => format!("; there: git symbolic-ref HEAD {}", printable(head)),
-        None => String::new(),
-    };
-    run.hints.push(format!("the target's HEAD {named}{advice}"));
 }

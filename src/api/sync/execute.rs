@@ -1,10 +1,20 @@
 //! Carrying a plan out.
 
-use super::super::run::{Run, Status};
+use super::super::run::{Entry, Run, Status};
 use super::entries;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::session::{Outcome, Plan, Policy, Session, changes};
+
+/// How to tell about what is carried out.
+pub(crate) struct Telling<'a> {
+    /// The entries of the plan. They are made when the push is over, for many refs take as much memory there as on their
+    /// way.
+    pub(crate) planned: &'a dyn Fn() -> Vec<Entry>,
+    /// Refusals are only warned about.
+    pub(crate) tolerant: bool,
+    pub(crate) progress: &'a dyn Progress,
+}
 
 /// Push what `plan` says, and enter into `run` what really happened, also when it breaks off. In a dry run nothing does.
 pub(crate) fn execute(
@@ -12,10 +22,12 @@ pub(crate) fn execute(
     session: &mut Session,
     plan: &Plan,
     policy: &Policy,
-    (tolerant, progress): (bool, &dyn Progress),
+    telling: &Telling<'_>,
 ) -> Result<Outcome> {
+    let progress = telling.progress;
     let commands = plan.actions.iter().filter(|action| changes(action)).count();
     if commands == 0 || policy.dry_run {
+        run.refs = (telling.planned)();
         return session.execute(plan, policy, progress);
     }
     let sent = |session: &Session| session.target.link().traffic().bytes_sent;
@@ -28,6 +40,7 @@ pub(crate) fn execute(
     if sent(session) > sent_before {
         run.target_stats.commands = commands as u64;
     }
+    run.refs = (telling.planned)();
     match &result {
         Ok(outcome) => {
             run.route = Some(outcome.route);
@@ -35,7 +48,7 @@ pub(crate) fn execute(
                 run.pack = moved;
             }
             run.uses_lfs = outcome.uses_lfs;
-            entries::enter(run, &outcome.refs, tolerant);
+            entries::enter(run, &outcome.refs, telling.tolerant);
         }
         // It is not known what became of what was under way.
         Err(_) => {

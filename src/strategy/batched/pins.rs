@@ -39,7 +39,7 @@ impl Pins {
     }
 
     /// Whether there are any on the target.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.there.is_empty()
     }
 

@@ -4,9 +4,13 @@
 //! looking at the socket and cutting it.
 
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::upload::Pipe;
 
@@ -135,13 +139,10 @@ impl Link {
     }
 }
 
-/// Whether `socket` is open and has nothing to read. Leaves the bytes where they are.
+/// Whether `socket` is open and has nothing to read. Asked for each piece of an upload, so it is a single system call.
 pub(super) fn is_quiet(socket: &TcpStream) -> bool {
-    if socket.set_nonblocking(true).is_err() {
-        return false;
-    }
-    let quiet = matches!(socket.peek(&mut [0]), Err(err) if err.kind() == std::io::ErrorKind::WouldBlock);
-    socket.set_nonblocking(false).is_ok() && quiet
+    let mut asked = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+    matches!(poll(&mut asked, PollTimeout::ZERO), Ok(0) | Err(Errno::EINTR))
 }
 
 /// Cuts the exchange that a backend has under way, from any thread.

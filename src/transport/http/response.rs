@@ -187,6 +187,10 @@ impl BufRead for ResponseBody {
     }
 }
 
+/// Room for the reads of a few bytes at the head of each packet. The packets themselves are larger and go past it: ureq has
+/// a buffer of its own, and each further one would be a copy of everything.
+const SMALL_READS: usize = 4 * 1024;
+
 /// A response body with our words in its errors.
 pub(super) struct Body(BufReader<Told>);
 
@@ -212,7 +216,7 @@ impl Body {
             host,
             over: false,
         };
-        Body(BufReader::with_capacity(64 * 1024, told))
+        Body(BufReader::with_capacity(SMALL_READS, told))
     }
 
     /// Read up to `limit` bytes, as many as come without an error.

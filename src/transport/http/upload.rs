@@ -12,6 +12,8 @@ use crate::error::{Error, Kind, Result};
 
 /// How many bytes may wait between the caller and the network; both sides of a relay then keep busy.
 pub(super) const CAPACITY: usize = 256 * 1024;
+/// Less is not worth waking the network for, unless it is flushed: more is about to come.
+const WORTH_SENDING: usize = 4 * 1024;
 
 /// What everyone gets to hear after an abort.
 pub(super) fn aborted() -> Error {
@@ -28,6 +30,11 @@ pub(super) struct Pipe {
 #[derive(Debug, Default)]
 struct State {
     bytes: VecDeque<u8>,
+    /// Somebody waits for bytes. Waking costs a system call and a change of threads, so it is done only for those who
+    /// wait, and once for many bytes.
+    reader_waits: bool,
+    /// Somebody waits for room.
+    writer_waits: bool,
     /// The writer was dropped: there will be no more bytes.
     finished: bool,
     /// The response was asked for, so dropping the writer meant the end and not an accident.
@@ -136,11 +143,25 @@ impl Pipe {
             if room > 0 {
                 let taken = buf.get(..room).unwrap_or(buf);
                 state.bytes.extend(taken);
-                drop(state);
-                self.changed.notify_all();
+                self.wake_reader(state, WORTH_SENDING);
                 return Ok(taken.len());
             }
+            state.writer_waits = true;
             state = self.wait(state);
+            state.writer_waits = false;
+        }
+    }
+
+    /// What was written is all for now.
+    fn flush(&self) {
+        self.wake_reader(lock(&self.state), 1);
+    }
+
+    fn wake_reader(&self, state: MutexGuard<'_, State>, least: usize) {
+        let wake = state.reader_waits && state.bytes.len() >= least;
+        drop(state);
+        if wake {
+            self.changed.notify_all();
         }
     }
 
@@ -175,15 +196,22 @@ impl Pipe {
                 return Ok(0);
             }
             if !state.bytes.is_empty() {
-                let n = state.bytes.read(buf)?;
+                // The bytes may lie in two parts.
+                let first = state.bytes.read(buf)?;
+                let n = first + state.bytes.read(buf.get_mut(first..).unwrap_or_default())?;
+                let wake = state.writer_waits && state.bytes.len() <= CAPACITY / 2;
                 drop(state);
-                self.changed.notify_all();
+                if wake {
+                    self.changed.notify_all();
+                }
                 return Ok(n);
             }
             if state.finished && state.wanted {
                 return Ok(0);
             }
+            state.reader_waits = true;
             state = self.wait(state);
+            state.reader_waits = false;
         }
     }
 }
@@ -241,6 +269,9 @@ impl Write for PostBody {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if let Sink::Stream(pipe) = &self.0 {
+            pipe.flush();
+        }
         Ok(())
     }
 }
