@@ -73,17 +73,20 @@ impl Target {
         }
     }
 
-    /// Whether the refs, as they are now, show that all of `commands` were carried out. If so, no answer is owed any more.
+    /// Whether the refs, as they are now, show that all of `commands` were carried out.
     pub fn shows(&mut self, commands: &[Command]) -> bool {
         let Ok(now) = self.look_again() else {
             return false;
         };
-        let shown = commands.iter().all(|command| {
+        commands.iter().all(|command| {
             let value = now.refs.find(&command.name).map(|entry| entry.oid);
             value.unwrap_or(ObjectId::null(command.new.kind())) == command.new
-        });
-        self.owes_an_answer &= !shown;
-        shown
+        })
+    }
+
+    /// What the last answer would have said has been found out otherwise.
+    pub fn needs_no_answer(&mut self) {
+        self.owes_an_answer = false;
     }
 
     /// Whether the last push may have been carried out although it ended in an error.

@@ -67,6 +67,7 @@ impl Batches<'_, '_> {
             && target.owes_an_answer()
             && target.shows(&request.commands)
         {
+            target.needs_no_answer();
             let why = err.message();
             let told =
                 format!("the target's answer was lost ({why}); its refs show that a batch has arrived");
