@@ -144,7 +144,7 @@ fn updates(
             new_is_commit: new.is_some_and(|named| named.is_commit),
             on_source: true,
             force: spec.force,
-            lease: options.leases.get(&spec.dst).copied(),
+            lease: options.leases.get(&spec.dst).copied().map(Box::new),
         });
     }
     prepared.session.mark_what_the_source_lacks(&mut updates)?;

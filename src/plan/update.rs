@@ -24,8 +24,8 @@ pub struct Update {
     pub on_source: bool,
     /// Overwrite even what is not a fast-forward.
     pub force: bool,
-    /// Overwrite only if the target still has this value (`Some(None)`: only if it has none).
-    pub lease: Option<Option<ObjectId>>,
+    /// Overwrite only if the target still has this value (`None` in the box: only if it has none).
+    pub lease: Option<Box<Option<ObjectId>>>,
 }
 
 /// Why a ref is left alone. The words are those of `gitremote-helpers`, which git turns into its own advice.
@@ -106,7 +106,11 @@ pub enum Answer {
 
 /// Judge `update` as far as that needs no history.
 pub fn judge(update: &Update) -> Action {
-    if update.lease.is_some_and(|expected| expected != update.old) {
+    if update
+        .lease
+        .as_ref()
+        .is_some_and(|expected| **expected != update.old)
+    {
         return Action::Reject(Rejection::StaleInfo);
     }
     match (update.old, update.new) {
@@ -251,18 +255,18 @@ mod tests {
     #[test]
     fn a_lease_stands_for_force_while_it_holds_and_forbids_everything_else() {
         let held = Update {
-            lease: Some(Some(oid("1"))),
+            lease: Some(Box::new(Some(oid("1")))),
             ..update("refs/heads/a", Some("1"), Some("2"))
         };
         assert_eq!(judge(&held), Action::Force);
         let stale = Update {
-            lease: Some(Some(oid("3"))),
+            lease: Some(Box::new(Some(oid("3")))),
             force: true,
             ..held.clone()
         };
         assert_eq!(judge(&stale), Action::Reject(Rejection::StaleInfo));
         let must_not_exist = Update {
-            lease: Some(None),
+            lease: Some(Box::new(None)),
             ..held
         };
         assert_eq!(judge(&must_not_exist), Action::Reject(Rejection::StaleInfo));

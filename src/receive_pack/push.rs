@@ -305,24 +305,24 @@ fn read_report<'a>(
     banded: bool,
     progress: &'a dyn Progress,
 ) -> Result<Report> {
-    let mut body = Vec::new();
     if banded {
-        let band = SideBand::new(reader, |text| progress.target_text(text));
-        band.take(REPORT_LIMIT)
-            .read_to_end(&mut body)
-            .map_err(|err| Error::from_io(err, "no answer to the push"))?;
-    } else {
-        reader.reset(Protocol::V1);
-        while let Some(line) = reader.readline() {
-            let line = line
-                .map_err(|err| Error::from_io(err, "no answer to the push"))?
-                .map_err(|err| Error::from_transport(err, "no answer to the push"))?;
-            let Some(line) = line.as_bstr() else { break };
-            if body.len() as u64 > REPORT_LIMIT {
-                return Err(Error::new(Kind::Peer, "sends a report without an end"));
-            }
-            pkt_line(&mut body, line.trim_end_with(|c| c == '\n').as_bytes())?;
+        let mut band = SideBand::new(reader, |text| progress.target_text(text)).take(REPORT_LIMIT);
+        let report = Report::read(&mut band)?;
+        // Hooks go on talking behind the report.
+        io::copy(&mut band, &mut io::sink()).map_err(|err| Error::from_io(err, "no answer to the push"))?;
+        return Ok(report);
+    }
+    let mut body = Vec::new();
+    reader.reset(Protocol::V1);
+    while let Some(line) = reader.readline() {
+        let line = line
+            .map_err(|err| Error::from_io(err, "no answer to the push"))?
+            .map_err(|err| Error::from_transport(err, "no answer to the push"))?;
+        let Some(line) = line.as_bstr() else { break };
+        if body.len() as u64 > REPORT_LIMIT {
+            return Err(Error::new(Kind::Peer, "sends a report without an end"));
         }
+        pkt_line(&mut body, line.trim_end_with(|c| c == '\n').as_bytes())?;
     }
     Report::parse(&body)
 }

@@ -3,19 +3,22 @@
 use std::fmt;
 
 use bstr::{BStr, ByteSlice};
-use gix_hash::ObjectId;
+use gix_hash::{Kind as Format, ObjectId, oid};
 
 use super::refs::RemoteRef;
 use crate::error::{Error, Kind, Result};
 
-/// Refs in the order in which they came, until they are [sorted](RefList::sort). Apart from its name a ref takes some 40
+/// Refs in the order in which they came, until they are [sorted](RefList::sort). Apart from its name a ref takes some 25
 /// bytes, in four allocations for all of them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RefList {
     names: Vec<u8>,
     /// Where each name ends.
     ends: Vec<u32>,
-    values: Vec<ObjectId>,
+    /// The ids in one row; an [`ObjectId`] has room for the longest hash.
+    values: Vec<u8>,
+    /// That of all values.
+    format: Option<Format>,
     /// What the few tag objects among the values peel to, by number.
     peeled: Vec<(u32, ObjectId)>,
 }
@@ -24,14 +27,19 @@ impl RefList {
     /// Append `entry`.
     ///
     /// # Errors
-    /// [`Kind::Limit`] when all names together have more than 4 GiB.
+    /// [`Kind::Limit`] when all names together have more than 4 GiB, [`Kind::Peer`] when its value has another format than
+    /// those before.
     pub fn push(&mut self, entry: RemoteRef<'_>) -> Result<()> {
         let too_many = |_| Error::new(Kind::Limit, "too many refs");
         let end = u32::try_from(self.names.len() + entry.name.len()).map_err(too_many)?;
-        let number = u32::try_from(self.values.len()).map_err(too_many)?;
+        let number = u32::try_from(self.len()).map_err(too_many)?;
+        if *self.format.get_or_insert(entry.oid.kind()) != entry.oid.kind() {
+            let message = format!("advertises {} among ids of another format", entry.oid);
+            return Err(Error::new(Kind::Peer, message));
+        }
         self.names.extend_from_slice(entry.name);
         self.ends.push(end);
-        self.values.push(entry.oid);
+        self.values.extend_from_slice(entry.oid.as_slice());
         self.peeled.extend(entry.peeled.map(|oid| (number, oid)));
         Ok(())
     }
@@ -50,12 +58,12 @@ impl RefList {
 
     /// How many refs there are.
     pub fn len(&self) -> usize {
-        self.values.len()
+        self.ends.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.ends.is_empty()
     }
 
     /// The ref with this number, counted from zero.
@@ -67,7 +75,7 @@ impl RefList {
             .and_then(|at| self.peeled.get(at));
         Some(RemoteRef {
             name: self.name(number)?,
-            oid: *self.values.get(number)?,
+            oid: self.value(number)?,
             peeled: peeled.map(|(_, oid)| *oid),
         })
     }
@@ -76,14 +84,15 @@ impl RefList {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RemoteRef<'_>> + Clone {
         let mut start = 0;
         let mut peeled = self.peeled.iter().peekable();
-        let named = self.ends.iter().zip(&self.values).enumerate();
+        let width = self.format.map_or(1, |format| format.len_in_bytes());
+        let named = self.ends.iter().zip(self.values.chunks_exact(width)).enumerate();
         named.map(move |(number, (end, oid))| {
             let end = *end as usize;
             let name = self.names.get(std::mem::replace(&mut start, end)..end);
             let peels_to = peeled.next_if(|(of, _)| *of as usize == number);
             RemoteRef {
                 name: name.unwrap_or_default().as_bstr(),
-                oid: *oid,
+                oid: id(oid),
                 peeled: peels_to.map(|(_, oid)| *oid),
             }
         })
@@ -122,6 +131,12 @@ impl RefList {
         self.values.shrink_to_fit();
     }
 
+    fn value(&self, number: usize) -> Option<ObjectId> {
+        let width = self.format?.len_in_bytes();
+        let start = number.checked_mul(width)?;
+        self.values.get(start..start.checked_add(width)?).map(id)
+    }
+
     fn name(&self, number: usize) -> Option<&BStr> {
         let end = *self.ends.get(number)? as usize;
         let start = match number.checked_sub(1) {
@@ -130,6 +145,11 @@ impl RefList {
         };
         Some(self.names.get(start..end)?.as_bstr())
     }
+}
+
+/// The id in `bytes`, which are as many as one has.
+fn id(bytes: &[u8]) -> ObjectId {
+    oid::try_from_bytes(bytes).map_or(ObjectId::null(Format::Sha1), ToOwned::to_owned)
 }
 
 /// What does not fit any more is left out.

@@ -1,6 +1,7 @@
 //! What `receive-pack` answers: `report-status` and `report-status-v2` (`gitprotocol-pack`, "Report Status").
 
 use std::collections::HashSet;
+use std::io::{self, BufRead};
 
 use bstr::{BStr, BString, ByteSlice};
 use gix_hash::ObjectId;
@@ -43,12 +44,24 @@ pub enum RefOption {
 }
 
 impl Report {
-    /// Parse the pkt-lines inside `body`, up to the flush that ends them.
-    pub fn parse(body: &[u8]) -> Result<Report> {
+    /// [`Report::read`] from memory.
+    ///
+    /// # Errors
+    /// Those of [`Report::read`].
+    pub fn parse(mut body: &[u8]) -> Result<Report> {
+        Report::read(&mut body)
+    }
+
+    /// Read pkt-lines up to the flush that ends them. For many refs they are megabytes, which are never in memory as a
+    /// whole.
+    ///
+    /// # Errors
+    /// [`Kind::Peer`] if this is no report, and what `body` says when it breaks off.
+    pub fn read(body: &mut dyn BufRead) -> Result<Report> {
         let mut report = Report::default();
         let mut seen_unpack = false;
-        for line in (PktLines { rest: body }) {
-            let line = line?;
+        let mut line = Vec::new();
+        while read_line(body, &mut line)? {
             if let Some(status) = line.strip_prefix(b"unpack ") {
                 seen_unpack = true;
                 report.unpack_error = (status != b"ok").then(|| printable(status));
@@ -130,47 +143,41 @@ fn unexpected(line: &BStr) -> Error {
     )
 }
 
-/// The data lines of a buffer of pkt-lines, without their newline, up to the first flush.
-struct PktLines<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for PktLines<'a> {
-    type Item = Result<&'a [u8]>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        match split_pkt_line(self.rest) {
-            Some((None, _)) => {
-                self.rest = b"";
-                None
-            }
-            Some((Some(line), rest)) => {
-                self.rest = rest;
-                Some(Ok(line.strip_suffix(b"\n").unwrap_or(line)))
-            }
-            None => {
-                self.rest = b"";
-                Some(Err(Error::new(
-                    Kind::Peer,
-                    "sent a report that is cut off or malformed",
-                )))
-            }
-        }
+/// Read the data of the next pkt-line, without its newline. `false` at a flush and at the end.
+fn read_line(from: &mut dyn BufRead, line: &mut Vec<u8>) -> Result<bool> {
+    if broken(from.fill_buf())?.is_empty() {
+        return Ok(false);
     }
-}
-
-/// Split the first pkt-line off: `Some(None)` for a flush, `None` when it is malformed or cut off.
-fn split_pkt_line(input: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
-    let (length, rest) = input.split_at_checked(4)?;
-    let length = pkt_line::length(length)?;
+    let mut digits = [0; 4];
+    read_all(from, &mut digits)?;
+    let length = pkt_line::length(&digits).ok_or_else(cut_off)?;
     if length == 0 {
-        return Some((None, rest));
+        return Ok(false);
     }
-    let (line, rest) = rest.split_at_checked(length.checked_sub(4)?)?;
-    Some((Some(line), rest))
+    line.resize(length.checked_sub(digits.len()).ok_or_else(cut_off)?, 0);
+    read_all(from, line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    Ok(true)
+}
+
+fn read_all(from: &mut dyn BufRead, mut to: &mut [u8]) -> Result<()> {
+    while !to.is_empty() {
+        match broken(from.read(to))? {
+            0 => return Err(cut_off()),
+            count => to = to.get_mut(count..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
+fn broken<T>(result: io::Result<T>) -> Result<T> {
+    result.map_err(|err| Error::from_io(err, "no answer to the push"))
+}
+
+fn cut_off() -> Error {
+    Error::new(Kind::Peer, "sent a report that is cut off or malformed")
 }
 
 #[cfg(test)]

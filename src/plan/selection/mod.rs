@@ -147,7 +147,7 @@ impl Choice {
             new_is_commit: true,
             on_source: true,
             force: overwrite == Overwrite::Force,
-            lease: (overwrite == Overwrite::Lease).then_some(old),
+            lease: (overwrite == Overwrite::Lease).then(|| Box::new(old)),
         };
         let old = |name: &BStr| target.find(name).map(|entry| entry.oid);
         let wanted = self.wanted().filter_map(|pair| {

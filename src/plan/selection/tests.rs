@@ -290,8 +290,8 @@ fn updates_carry_the_targets_values_and_what_may_be_overwritten() {
     let choice = select(&pruning, &source, &target).unwrap();
     let updates = choice.updates(&target, Overwrite::Lease);
     assert_eq!((updates[0].old, updates[0].new), (Some(oid('a')), Some(oid('1'))));
-    assert_eq!(updates[0].lease, Some(Some(oid('a'))));
-    assert_eq!((updates[1].old, updates[1].lease), (None, Some(None)));
+    assert_eq!(updates[0].lease, Some(Box::new(Some(oid('a')))));
+    assert_eq!((updates[1].old, &updates[1].lease), (None, &Some(Box::new(None))));
     let tag = updates.iter().find(|u| u.target == "refs/tags/v1").unwrap();
     assert_eq!((tag.new, tag.new_commit), (Some(oid('8')), Some(oid('c'))));
     assert!(
