@@ -192,7 +192,7 @@ fn reported(update: &Update, verdict: Option<&RefReport>, report: &Report) -> Re
                 error: Some(words), ..
             }),
             _,
-        ) => RefStatus::Refused(words.clone()),
+        ) => RefStatus::Refused(words.to_string()),
         (Some(RefReport { options, .. }), _) => RefStatus::Done {
             old: update.old,
             new: update.new,

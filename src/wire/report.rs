@@ -24,8 +24,8 @@ pub struct Report {
 pub struct RefReport {
     /// The ref that the command named.
     pub name: BString,
-    /// `None` when it was updated, else the target's words.
-    pub error: Option<String>,
+    /// `None` when it was updated, else the target's words. A box, because there can be a hundred thousand of these.
+    pub error: Option<Box<str>>,
     /// What a `proc-receive` hook did instead, from `option` lines; without any, the command was carried out as sent.
     pub options: Vec<RefOption>,
 }
@@ -108,7 +108,7 @@ impl Report {
             let (name, why) = rest.split_once_str(" ").unwrap_or((rest, b"failed"));
             self.refs.push(RefReport {
                 name: name.into(),
-                error: Some(printable(why)),
+                error: Some(printable(why).into()),
                 options: Vec::new(),
             });
         } else if let Some(option) = line.strip_prefix(b"option ") {

@@ -139,7 +139,7 @@ impl Batches<'_, '_> {
             };
             report.refs.push(RefReport {
                 name: command.name.as_bstr().to_owned(),
-                error: Some(why),
+                error: Some(why.into()),
                 options: Vec::new(),
             });
         }
@@ -192,14 +192,14 @@ impl Batches<'_, '_> {
 
 /// The first of the refs in `commands` that `report` does not call done, and why.
 fn refusal(report: &Report, commands: &[Command]) -> Option<(RefName, String)> {
-    let verdicts: HashMap<&BStr, &Option<String>> = report
+    let verdicts: HashMap<&BStr, Option<&str>> = report
         .refs
         .iter()
-        .map(|entry| (entry.name.as_bstr(), &entry.error))
+        .map(|entry| (entry.name.as_bstr(), entry.error.as_deref()))
         .collect();
     commands.iter().find_map(|command| {
         let words = match verdicts.get(&*command.name) {
-            Some(verdict) => (*verdict).clone()?,
+            Some(verdict) => (*verdict)?.to_owned(),
             None => "the target did not report what became of it".to_owned(),
         };
         Some((command.name.clone(), words))
