@@ -278,7 +278,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The run; a signal reaches it even if this test was started in the background, which ignores SIGINT.
+    /// The run.
     fn command(&self, dry: bool) -> Cmd {
         self.command_with(dry, 30)
     }
@@ -289,10 +289,8 @@ impl<'a> Case<'a> {
         let source = self.proxy.url("source.git");
         let target = self.proxy.url(&format!("{}/target.git", self.name));
         let command = git
-            .program_in(&self.here.path, "/usr/bin/env")
+            .cmd_for_signals(&self.here.path)
             .env("TMPDIR", &self.temporary)
-            .args(["--default-signal=INT,TERM"])
-            .arg(git.program())
             .args([
                 "-c",
                 "http.lowSpeedLimit=1000",

@@ -43,11 +43,8 @@ fn stalled(pair: &Pair, proxy: &Proxy, dir: &Path, words: &[&str]) -> Running {
     let nth = usize::from(words.contains(&"push"));
     proxy.arm("POST /source.git/git-upload-pack", nth, Fault::Stall(200_000));
     let git = &pair.world.git;
-    let env = git
-        .program_in(dir, "/usr/bin/env")
-        .arg("--default-signal=INT,TERM");
-    let running = env
-        .arg(git.program())
+    let running = git
+        .cmd_for_signals(dir)
         .args(words)
         .env("TMPDIR", tmp(pair))
         .spawn();

@@ -315,15 +315,13 @@ fn killed() {
     }
 }
 
-/// A push that hangs in the `nth` pack of the source. `env` undoes an ignored SIGINT, as tests in the background have.
+/// A push that hangs in the `nth` pack of the source.
 fn stalled(pair: &Pair, proxy: &Proxy, nth: usize) -> Running {
     proxy.arm(FETCH, nth, Fault::Stall(60));
     let url = format!("relay::{}=>{}", proxy.url("source.git"), pair.target_url());
     let git: &Git = &pair.world.git;
-    let env = git
-        .program_in(&pair.here.path, "/usr/bin/env")
-        .arg("--default-signal=INT,TERM");
-    let running = env.arg(git.program()).args(["push", &url, "main"]).spawn();
+    let command = git.cmd_for_signals(&pair.here.path);
+    let running = command.args(["push", &url, "main"]).spawn();
     let deadline = Instant::now() + Duration::from_secs(20);
     while !proxy.hit() {
         assert!(Instant::now() < deadline, "the fault did not happen");

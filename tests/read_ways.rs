@@ -361,9 +361,8 @@ fn interrupted() {
         for signal in ["INT", "TERM", "KILL"] {
             proxy.arm("POST /source.git/git-upload-pack", 0, Fault::Stall(100_000));
             let url = format!("relay::{}=>/x", proxy.url("source.git"));
-            let env = git.program_in(pair.world.path(), "/usr/bin/env");
-            let command = env.arg("--default-signal=INT,TERM").arg(git.program());
-            let running = command
+            let running = git
+                .cmd_for_signals(pair.world.path())
                 .args(["clone", "-q", &url, &format!("stopped-{signal}")])
                 .spawn();
             let deadline = Instant::now() + Duration::from_secs(20);

@@ -149,7 +149,7 @@ fn signals_leave_nothing_behind() {
             let tmp = pair.world.path().join("tmp");
             std::fs::create_dir(&tmp).unwrap();
             let sides = ["push", &pair.source.at(), &pair.target.at(), "refs/heads/*"];
-            let command = git.cmd(pair.world.path()).arg("relay").args(sides);
+            let command = git.cmd_for_signals(pair.world.path()).arg("relay").args(sides);
             let running = command.env("TMPDIR", &tmp).spawn();
             let deadline = Instant::now() + Duration::from_secs(20);
             while !begun.exists() {
@@ -180,7 +180,8 @@ fn a_signal_before_the_push_leaves_nothing_behind() {
         std::fs::write(&askpass, script).unwrap();
         std::fs::set_permissions(&askpass, PermissionsExt::from_mode(0o755)).unwrap();
         let sides = ["relay", "push", &pair.source_url(), &pair.target_url(), "main"];
-        let command = git.cmd(pair.world.path()).args(sides).env("TMPDIR", &tmp);
+        let command = git.cmd_for_signals(pair.world.path()).args(sides);
+        let command = command.env("TMPDIR", &tmp);
         let running = command.env("GIT_ASKPASS", &askpass).spawn();
         let deadline = Instant::now() + Duration::from_secs(20);
         while !begun.exists() {

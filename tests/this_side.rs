@@ -11,12 +11,9 @@ use std::time::Duration;
 use support::process::Cmd;
 use support::{Pair, gits, scenes};
 
-/// A command of git in the empty repository, run by `env` so that signals work as in a terminal.
+/// A command of git in the empty repository.
 fn git(pair: &Pair, args: &[&str]) -> Cmd {
-    let git = &pair.world.git;
-    let env = git.program_in(&pair.here.path, "/usr/bin/env");
-    let command = env.arg("--default-signal=INT,TERM").arg(git.program());
-    command.args(args)
+    pair.world.git.cmd_for_signals(&pair.here.path).args(args)
 }
 
 fn temporary(pair: &Pair) -> std::path::PathBuf {

@@ -105,6 +105,13 @@ impl Git {
         Cmd::new(command)
     }
 
+    /// The same, for tests that send it signals: `env` undoes an ignored SIGINT, as whatever is started in the background
+    /// has it.
+    pub fn cmd_for_signals(&self, dir: &Path) -> Cmd {
+        let env = self.program_in(dir, "/usr/bin/env");
+        env.arg("--default-signal=INT,TERM").arg(self.program())
+    }
+
     /// The program `git http-backend`.
     pub fn http_backend_path(&self) -> PathBuf {
         self.inner.exec_path.join("git-http-backend")
