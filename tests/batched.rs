@@ -594,3 +594,53 @@ fn a_branch_that_stops_half_way_was_not_moved_by_others() {
     relay(&pair, "sync", &args).ok();
     assert_eq!(pair.target.id("apart"), pair.source.id("apart"));
 }
+
+/// A ref that was made to see whether the target takes such refs does not stay when nothing follows.
+#[test]
+fn the_trial_leaves_nothing() {
+    let pair = filled(&gits()[0], Options::default());
+    let at = pair.target.at();
+    pair.source.git(&["push", &at, "main~85:refs/heads/main"]).ok();
+    let before = pair.target.refs();
+    relay(&pair, "sync", &["--target-max-pack-bytes", "5k"])
+        .exits(128)
+        .says(" alone needs a pack ");
+    assert_eq!(pair.target.refs(), before);
+}
+
+/// The user's limit for all packs together is named as it was set, however much of it is used up.
+#[test]
+fn all_batches_together_keep_to_the_limit_for_packs() {
+    let pair = filled(&gits()[0], Options::default());
+    let args = [&["--max-pack-bytes", "500000"], &LIMITED[..]].concat();
+    relay(&pair, "sync", &args)
+        .exits(128)
+        .says("source: the packs together are larger than the limit of 500000 bytes");
+    let refs = pair.target.refs();
+    assert!(
+        refs.keys().all(|name| name.starts_with(b"refs/relay/batch/")),
+        "{refs:?}"
+    );
+}
+
+/// In steps it is the user's own branches that are pushed, so each push has the options.
+#[test]
+fn push_options_go_with_each_step() {
+    let pair = filled(&gits()[0], Options::default());
+    pair.target.config("receive.hideRefs", "refs/relay");
+    pair.target.config("receive.advertisePushOptions", "true");
+    let log = pair.world.path().join("options");
+    let hook = format!(
+        "#!/bin/sh\necho \"$GIT_PUSH_OPTION_COUNT $GIT_PUSH_OPTION_0\" >>'{}'\n",
+        log.display()
+    );
+    pair.target.hook("post-receive", &hook);
+    let limit = format!("relay.targetMaxPackBytes={LIMIT}");
+    let words = ["-c", &limit, "push", "-o", "ci.skip", &pair.url(), "apart"];
+    pair.run(pair.here.cmd().args(words)).ok().says("step by step");
+    let seen = std::fs::read_to_string(log).unwrap();
+    assert!(
+        seen.lines().count() > 2 && seen.lines().all(|line| line == "1 ci.skip"),
+        "{seen}"
+    );
+}
