@@ -441,7 +441,7 @@ fn linked_worktrees_have_a_head_of_their_own() {
 }
 
 #[test]
-fn ten_thousand_refs_take_a_moment() {
+fn ten_thousand_refs_come_and_go() {
     for args in [[].as_slice(), &["--ref-format=reftable"]] {
         if !args.is_empty() && !has_reftable() {
             continue;
@@ -450,21 +450,14 @@ fn ten_thousand_refs_take_a_moment() {
             let tmp = init(args);
             let git = Git::at(tmp.path());
             let picture = picture(Hash::Sha1, 10_001, shared);
-            let start = std::time::Instant::now();
+            let count = || Git::at(tmp.path()).list_refs().unwrap().refs.len();
             let mut view = View::build(empty(&git), picture).unwrap();
-            let built = start.elapsed();
+            assert_eq!(count(), 10_001);
             view.hide().unwrap();
             view.show().unwrap();
-            let hidden = start.elapsed();
+            assert_eq!(count(), 10_001);
             view.remove().unwrap();
-            let all = start.elapsed();
-            println!(
-                "{args:?} {shared}: {built:?} {:?} {:?}",
-                hidden - built,
-                all - hidden
-            );
-            // Some 300 ms on two cores without optimisation; a machine under load may take longer.
-            assert!(all < Duration::from_secs(20), "{all:?}");
+            assert_eq!(count(), 0);
         }
     }
 }
