@@ -88,7 +88,11 @@ fn is_stored(target: &Target, job: &Job) -> bool {
     target.announces_lengths() || job.terms.target_max_pack_bytes.is_some()
 }
 
-fn fetch<'a>(
+/// Ask for a pack that is sure to come, of a history without holes.
+///
+/// # Errors
+/// The source's, and those of a source that is shallow or sends no pack.
+pub(super) fn fetch<'a>(
     source: &'a mut Source,
     request: &FetchRequest,
     progress: &'a dyn Progress,

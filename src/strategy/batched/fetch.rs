@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use gix_hash::ObjectId;
 
-use super::super::relay::shallow_source;
+use super::super::relay;
 use super::super::spool::Stored;
 use super::Batches;
 use super::sizes::{Forecast, Sizes};
@@ -119,11 +119,7 @@ impl<'a> Batches<'a, '_> {
         let (limit, whose) = self.limit();
         let terms = &self.job.terms;
         let mut on_bytes = self.meter();
-        let response = self.ends.source.fetch(&request, self.progress)?;
-        if !response.shallow.is_empty() {
-            return Err(shallow_source());
-        }
-        let mut pack = response.pack.ok_or_else(no_pack)?;
+        let mut pack = relay::fetch(self.ends.source, &request, self.progress)?;
         let (header, objects) = read_header(&mut pack)?;
         if drop_it(&mut self.sizes, objects) {
             return Ok(Fetched::Dropped);
@@ -225,12 +221,7 @@ impl<'a> Batches<'a, '_> {
     fn measure(&mut self, to: usize) -> Result<u64> {
         let wants = self.holders(to).into_iter().map(|command| command.new).collect();
         let request = self.request(wants);
-        let mut pack = self
-            .ends
-            .source
-            .fetch(&request, &Silent)?
-            .pack
-            .ok_or_else(no_pack)?;
+        let mut pack = relay::fetch(self.ends.source, &request, &Silent)?;
         io::copy(&mut pack, &mut io::sink()).map_err(reading)
     }
 }
@@ -241,10 +232,6 @@ fn too_large(what: &str, limit: u64, bytes: Option<u64>) -> Error {
     Error::new(Kind::Limit, message)
         .on(Side::Target)
         .hint("its owner can raise the limit, or the history has to be rewritten without the large files")
-}
-
-fn no_pack() -> Error {
-    Error::new(Kind::Peer, "sent no pack although asked for one").on(Side::Source)
 }
 
 fn reading(err: io::Error) -> Error {

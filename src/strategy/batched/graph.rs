@@ -4,9 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use gix_hash::ObjectId;
 
-use super::super::Job;
-use super::super::relay::shallow_source;
-use crate::error::{Error, Kind, Result, Side};
+use super::super::{Job, relay};
+use crate::error::{Result, Side};
 use crate::plan::history::History;
 use crate::progress::{Progress, Silent};
 use crate::upload_pack::{FetchRequest, PackStream, Source};
@@ -48,13 +47,7 @@ impl Graph {
             ..FetchRequest::default()
         };
         let format = source.format();
-        let response = source.fetch(&request, &Silent)?;
-        if !response.shallow.is_empty() {
-            return Err(shallow_source());
-        }
-        let pack = response
-            .pack
-            .ok_or_else(|| Error::new(Kind::Peer, "sent no pack although asked for one").on(Side::Source))?;
+        let pack = relay::fetch(source, &request, &Silent)?;
         let mut graph = Graph {
             history: History::new(format),
             tags: Tags::default(),

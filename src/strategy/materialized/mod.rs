@@ -12,7 +12,7 @@ use std::io::{self, BufRead, Read};
 
 use super::relay::{self, Relayed};
 use super::{Ends, Job};
-use crate::error::{Error, Kind, Result, Side};
+use crate::error::{Error, Result};
 use crate::git::pack::PackName;
 use crate::progress::Progress;
 use crate::pump::PackCheck;
@@ -74,13 +74,7 @@ fn fetch(
         ..FetchRequest::default()
     };
     let check = PackCheck::new(ends.source.format(), job.terms.stored_limit());
-    let response = ends.source.fetch(&request, progress)?;
-    if !response.shallow.is_empty() {
-        return Err(relay::shallow_source());
-    }
-    let mut pack = response
-        .pack
-        .ok_or_else(|| Error::new(Kind::Peer, "sent no pack although asked for one").on(Side::Source))?;
+    let mut pack = relay::fetch(ends.source, &request, progress)?;
     let name = repository.store(&mut pack, check, job.terms.fsck, progress);
     name.map_err(|err| job.terms.explain_limit(err))
 }
