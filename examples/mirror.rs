@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     println!("{} refs to look at", plan.refs.len());
     let counter = Counter::default();
     let run = api::sync(&request, &counter);
-    for entry in &run.refs {
+    for entry in run.refs.iter() {
         println!("{} {}", entry.status.as_str(), entry.target);
     }
     if let Some(err) = &run.error {

@@ -5,22 +5,21 @@ mod connect;
 mod execute;
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bstr::BString;
 use gix_hash::ObjectId;
 
 use crate::error::{Error, Kind, Result, Side};
 use crate::git::Git;
-use crate::plan::{self, Action, Question, Rejection, Update};
-use crate::progress::Progress;
+use crate::plan::{self, Action, Question, Rejection, Updates};
 use crate::receive_pack::Target;
 use crate::strategy::ancestry::{self, KnownParents};
 use crate::strategy::local::LocalWork;
 use crate::strategy::{Mode, Moved, Route, Terms, choose, presence};
 use crate::upload_pack::Source;
 use crate::url::RetryPolicy;
-use crate::wire::ref_name::RefName;
 use crate::wire::report::RefOption;
 pub use connect::{
     Connected, addresses, connect, connect_source, connect_target, object_format, protocol_version,
@@ -57,11 +56,11 @@ pub struct Policy {
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// What was asked for.
-    pub updates: Vec<Update>,
+    pub updates: Updates,
     /// What becomes of each update, in the same order. Nothing is left to [ask](Action::Ask).
     pub actions: Vec<Action>,
     /// The objects that have to move, without what they reach.
-    pub wants: Vec<ObjectId>,
+    pub wants: Arc<[ObjectId]>,
     /// The way they go.
     pub route: Route,
 }
@@ -69,8 +68,8 @@ pub struct Plan {
 /// What became of the run.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// One entry for each update, in the order of the request.
-    pub refs: Vec<RefOutcome>,
+    /// What became of each update, in the order of the request.
+    pub refs: Vec<RefStatus>,
     /// The way the objects went.
     pub route: Route,
     /// What moved, if anything had to.
@@ -81,35 +80,19 @@ pub struct Outcome {
     pub uses_lfs: bool,
 }
 
-/// What became of one update.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefOutcome {
-    /// The target's ref.
-    pub target: RefName,
-    /// What happened, or would happen in a dry run.
-    pub status: RefStatus,
-}
-
 /// How one update ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefStatus {
     /// Nothing to do.
     UpToDate,
-    /// Done (in a dry run: would be done).
-    Done {
-        /// The value before.
-        old: Option<ObjectId>,
-        /// The value now.
-        new: Option<ObjectId>,
-        /// `option` lines of the target: what its `proc-receive` hook did instead.
-        options: Vec<RefOption>,
-    },
+    /// Done (in a dry run: would be done). The options of the target tell what its `proc-receive` hook did instead.
+    Done(Vec<RefOption>),
     /// Left alone by our own judgement.
     Rejected(Rejection),
     /// Refused by the target, in its words.
-    Refused(String),
+    Refused(Box<str>),
     /// Refused by the target, in its words, because somebody else has written the ref in the meantime.
-    Moved(String),
+    Moved(Box<str>),
     /// Sent, but the target's answer was lost, and the ref does not have its new value.
     Unanswered,
 }
@@ -178,32 +161,12 @@ impl Session {
             .collect()
     }
 
-    /// Carry out `updates`. `known` are commits whose parents need not be asked for.
-    ///
-    /// # Errors
-    /// Whatever stops the run as a whole; refs that are rejected or refused are part of the [`Outcome`].
-    pub fn run(
-        &mut self,
-        updates: Vec<Update>,
-        policy: &Policy,
-        known: &KnownParents,
-        progress: &dyn Progress,
-    ) -> Result<Outcome> {
-        let started = Instant::now();
-        let plan = self.plan(updates, policy, known)?;
-        let outcome = self.execute(&plan, policy, progress)?;
-        Ok(Outcome {
-            elapsed: started.elapsed(),
-            ..outcome
-        })
-    }
-
     /// Judge `updates` and choose the route; the target is only looked at. `known` are commits whose parents need not
     /// be asked for.
     ///
     /// # Errors
     /// When the source cannot be asked about its history.
-    pub fn plan(&mut self, updates: Vec<Update>, policy: &Policy, known: &KnownParents) -> Result<Plan> {
+    pub fn plan(&mut self, updates: Updates, policy: &Policy, known: &KnownParents) -> Result<Plan> {
         let mut actions = self.judge(&updates, known)?;
         if policy.atomic {
             plan::refuse_name_conflicts(&updates, &mut actions);
@@ -227,7 +190,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of the source.
-    pub fn mark_what_the_source_lacks(&mut self, updates: &mut [Update]) -> Result<()> {
+    pub fn mark_what_the_source_lacks(&mut self, updates: &mut Updates) -> Result<()> {
         let tips = self
             .source
             .advertisement()
@@ -244,14 +207,12 @@ impl Session {
         if let Some(local) = &mut self.local {
             missing = local.take_up(missing)?;
         }
-        for update in updates {
-            update.on_source = update.new.is_none_or(|oid| !missing.contains(&oid));
-        }
+        updates.mark_source(|update| update.new.is_none_or(|oid| !missing.contains(&oid)));
         Ok(())
     }
 
-    fn judge(&mut self, updates: &[Update], known: &KnownParents) -> Result<Vec<Action>> {
-        let mut actions: Vec<_> = updates.iter().map(plan::judge).collect();
+    fn judge(&mut self, updates: &Updates, known: &KnownParents) -> Result<Vec<Action>> {
+        let mut actions: Vec<_> = updates.iter().map(|update| plan::judge(&update)).collect();
         let mut questions: Vec<Question> = Vec::new();
         for (update, action) in updates.iter().zip(&mut actions) {
             let Action::Ask(question) = action else { continue };
@@ -276,7 +237,7 @@ impl Session {
     }
 
     /// New values that are no tip of the target.
-    fn wants(&self, updates: &[Update], actions: &[Action]) -> Vec<ObjectId> {
+    fn wants(&self, updates: &Updates, actions: &[Action]) -> Arc<[ObjectId]> {
         let mut seen: HashSet<ObjectId> = self.target.tips().collect();
         updates
             .iter()
@@ -288,9 +249,9 @@ impl Session {
     }
 
     /// What to tell the source that the target has, to carry `plan` out.
-    pub fn haves(&self, plan: &Plan) -> Vec<ObjectId> {
+    pub fn haves(&self, plan: &Plan) -> Arc<[ObjectId]> {
         if plan.route.mode == Mode::None {
-            return Vec::new();
+            return Arc::default();
         }
         let mut seen = HashSet::new();
         self.target.tips().filter(|oid| seen.insert(*oid)).collect()
@@ -299,9 +260,8 @@ impl Session {
 
 impl Plan {
     /// What will become of each update when nothing goes wrong.
-    pub fn outcomes(&self) -> Vec<RefOutcome> {
-        let pairs = self.updates.iter().zip(&self.actions);
-        pairs.map(|(update, action)| planned(update, action)).collect()
+    pub fn statuses(&self) -> Vec<RefStatus> {
+        self.actions.iter().map(planned).collect()
     }
 }
 
@@ -313,20 +273,12 @@ pub fn changes(action: &Action) -> bool {
     )
 }
 
-fn planned(update: &Update, action: &Action) -> RefOutcome {
-    let status = match action {
+fn planned(action: &Action) -> RefStatus {
+    match action {
         Action::UpToDate => RefStatus::UpToDate,
         Action::Reject(why) => RefStatus::Rejected(why.clone()),
         Action::Create | Action::FastForward | Action::Force | Action::Delete | Action::Ask(_) => {
-            RefStatus::Done {
-                old: update.old,
-                new: update.new,
-                options: Vec::new(),
-            }
+            RefStatus::Done(Vec::new())
         }
-    };
-    RefOutcome {
-        target: update.target.clone(),
-        status,
     }
 }

@@ -20,6 +20,7 @@
 //! ```
 
 mod ends;
+mod entries;
 mod pair;
 mod probe;
 mod push;
@@ -31,11 +32,12 @@ pub use crate::plan::{Overwrite, Selection};
 pub use crate::progress::{Progress, Silent};
 pub use crate::strategy::{Moved, Strategy, Terms};
 pub use crate::url::Family;
+pub use entries::{Entries, Entry, EntryAction, Status};
 pub use pair::Pair;
 pub use probe::{ProbeReport, ProbeRequest, SideReport, probe};
 pub use push::push;
 pub use request::{BootstrapRequest, FetchRequest, Options, Protocol, SyncRequest, TokenNames};
-pub use run::{Counts, Entry, EntryAction, Operation, Run, SourceStats, Status, TargetStats};
-pub(crate) use sync::entries::judged_entry;
+pub use run::{Counts, Operation, Run, SourceStats, TargetStats};
+pub(crate) use sync::entries::{Deed, judged_entry};
 pub(crate) use sync::{Telling, execute, note_traffic};
 pub use sync::{bootstrap, fetch, plan, sync};

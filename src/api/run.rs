@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use bstr::BString;
-use gix_hash::ObjectId;
 
 use super::ProbeReport;
+use super::entries::{Entries, Entry, EntryAction, Status};
 use crate::error::{Error, Kind};
 use crate::strategy::{Mode, Moved, Route};
-use crate::wire::ref_name::RefName;
 
 /// Which command a [`Run`] belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +60,7 @@ pub struct Run {
     /// The ref that the source's HEAD names.
     pub source_head: Option<BString>,
     /// One for each ref that the run answers for.
-    pub refs: Vec<Entry>,
+    pub refs: Entries,
     /// What moved.
     pub pack: Moved,
     /// The traffic with the source.
@@ -78,90 +77,6 @@ pub struct Run {
     pub hints: Vec<String>,
     /// How long it took from the first connection on.
     pub elapsed: Duration,
-}
-
-/// One ref.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The source's ref; `None` for a ref that only the target has.
-    pub source: Option<RefName>,
-    /// The target's ref.
-    pub target: RefName,
-    /// The target's value before.
-    pub old: Option<ObjectId>,
-    /// The value that it got or was to get.
-    pub new: Option<ObjectId>,
-    /// What was to be done.
-    pub action: EntryAction,
-    /// What became of that.
-    pub status: Status,
-    /// Why, in words, where that does not go without saying.
-    pub reason: Option<String>,
-}
-
-/// What is to be done about a ref.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryAction {
-    /// The target has no such ref yet.
-    Create,
-    /// A fast-forward.
-    Update,
-    /// Overwritten, whatever it was.
-    Force,
-    /// Removed.
-    Delete,
-    /// Both sides have the same.
-    UpToDate,
-    /// A rule forbids it.
-    Blocked,
-}
-
-impl EntryAction {
-    /// The name in tables and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            EntryAction::Create => "create",
-            EntryAction::Update => "update",
-            EntryAction::Force => "force",
-            EntryAction::Delete => "delete",
-            EntryAction::UpToDate => "up-to-date",
-            EntryAction::Blocked => "blocked",
-        }
-    }
-}
-
-/// What became of a ref.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// Done.
-    Ok,
-    /// There was nothing to do.
-    UpToDate,
-    /// Not done, but nothing about this ref stands in the way.
-    Planned,
-    /// Not allowed.
-    Blocked,
-    /// Refused by the target.
-    Rejected,
-    /// Refused by the target, and that is tolerated.
-    Warned,
-    /// The run broke off; it is not known whether the target has done it.
-    Failed,
-}
-
-impl Status {
-    /// The name in tables and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Status::Ok => "ok",
-            Status::UpToDate => "up-to-date",
-            Status::Planned => "planned",
-            Status::Blocked => "blocked",
-            Status::Rejected => "rejected",
-            Status::Warned => "warned",
-            Status::Failed => "failed",
-        }
-    }
 }
 
 /// What went over the link to the source. Over HTTP, bytes are those of heads and bodies, without TLS.
@@ -229,7 +144,7 @@ impl Run {
             route: None,
             bootstrap_suggested: false,
             source_head: None,
-            refs: Vec::new(),
+            refs: Entries::default(),
             pack: Moved::default(),
             source_stats: SourceStats::default(),
             target_stats: TargetStats::default(),
@@ -244,7 +159,7 @@ impl Run {
     /// 0 when all is well, 1 when a ref was blocked, refused or lost to another writer, 2 for a wrong request, 128 when
     /// the run could not go on.
     pub fn exit_code(&self) -> u8 {
-        let bad = |entry: &Entry| matches!(entry.status, Status::Blocked | Status::Rejected | Status::Failed);
+        let bad = |entry: Entry<'_>| entry.status.is_bad();
         match &self.error {
             Some(err) if err.kind() == Kind::Usage => 2,
             Some(err) if err.kind() == Kind::Moved => 1,
@@ -257,7 +172,7 @@ impl Run {
     /// How many refs ended in which way.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        for entry in &self.refs {
+        for entry in self.refs.iter() {
             let count = match (entry.status, entry.action) {
                 (Status::UpToDate, _) | (_, EntryAction::UpToDate) => &mut counts.up_to_date,
                 (Status::Blocked, _) | (_, EntryAction::Blocked) => &mut counts.blocked,

@@ -7,6 +7,7 @@ mod head;
 
 use std::time::Instant;
 
+use entries::Deed;
 pub(crate) use execute::{Telling, execute};
 use head::HeadLook;
 
@@ -16,7 +17,7 @@ use super::run::{Operation, Run, TargetStats};
 use crate::error::{Error, Kind, Result, Side};
 use crate::git::{Config, Git};
 use crate::plan::selection::excluded_namespaces;
-use crate::plan::{Choice, Overwrite, Selection, select};
+use crate::plan::{Choice, Overwrite, Selection, Update, Updates, select};
 use crate::progress::Progress;
 use crate::receive_pack::Target;
 use crate::session::{Policy, Session};
@@ -175,9 +176,8 @@ impl<'a> Job<'a> {
         progress: &dyn Progress,
     ) -> Result<()> {
         let obstacles = choice.obstacles(session.target.advertisement());
-        let mut updates = choice.updates(session.target.advertisement(), self.overwrite);
+        let mut updates = choice.updates(session.target.advertisement(), self.overwrite, &obstacles);
         let known = look_at_odd_refs(session, &mut updates)?;
-        updates.retain(|update| !obstacles.contains_key(&update.target));
         let plan = session.plan(updates, policy, &known)?;
         run.route = Some(plan.route);
         let blocked = entries::any_blocked(&obstacles, &plan);
@@ -187,20 +187,21 @@ impl<'a> Job<'a> {
                 ..plan.route
             });
         }
-        let planned = || entries::planned(choice, &obstacles, &plan);
+        let entries = |deed: Deed<'_>| entries::entries(choice, &obstacles, &plan, deed);
         if self.operation == Operation::Fetch || self.dry_run || (blocked && !self.best_effort) {
-            run.refs = planned();
+            let is_withheld = self.operation != Operation::Fetch && !self.dry_run;
+            run.refs = entries(if is_withheld {
+                Deed::Withheld
+            } else {
+                Deed::Planned
+            });
             return match self.operation {
                 Operation::Fetch => count::fetch(run, session, &plan, policy, progress),
-                _ if self.dry_run => Ok(()),
-                _ => {
-                    entries::mark_refused(run);
-                    Ok(())
-                }
+                _ => Ok(()),
             };
         }
         let telling = Telling {
-            planned: &planned,
+            entries: &entries,
             tolerant: self.best_effort,
             progress,
         };
@@ -253,9 +254,9 @@ pub(crate) fn note_traffic(run: &mut Run, session: &Session) {
 }
 
 /// Branches are commits. What other refs name has to be looked at before fast-forwards can be judged.
-fn look_at_odd_refs(session: &mut Session, updates: &mut [crate::plan::Update]) -> Result<KnownParents> {
+fn look_at_odd_refs(session: &mut Session, updates: &mut Updates) -> Result<KnownParents> {
     let mut known = KnownParents::new();
-    let odd = |update: &crate::plan::Update| {
+    let odd = |update: &Update<'_>| {
         let changes = update.old.is_some() && update.new.is_some() && update.old != update.new;
         let judged = !update.force && update.lease.is_none();
         let usual = update.target.starts_with(b"refs/heads/") || update.target.starts_with(b"refs/tags/");
@@ -275,8 +276,13 @@ fn look_at_odd_refs(session: &mut Session, updates: &mut [crate::plan::Update]) 
             known.insert(object.id, commit.parents);
         }
     }
-    for update in updates.iter_mut().filter(|update| odd(update)) {
-        update.new_is_commit = update.new_commit.is_some_and(|oid| known.contains_key(&oid));
-    }
+    let is_known = |update: &Update<'_>| update.new_commit.is_some_and(|oid| known.contains_key(&oid));
+    updates.mark_commits(|update| {
+        if odd(update) {
+            is_known(update)
+        } else {
+            update.new_is_commit
+        }
+    });
     Ok(known)
 }

@@ -93,7 +93,8 @@ impl Output {
                 color: colorful(),
                 verbose: self.args.verbose,
             };
-            print(&table::render(run, style));
+            // Like everything that is printed: if nobody listens, nobody misses it.
+            table::write(&mut std::io::stdout(), run, style).ok();
         }
         if let Some(line) = moved(run) {
             say(&line);
@@ -109,11 +110,11 @@ impl Output {
     /// Errors go to standard error whatever else is printed; in quiet runs with the refs that a table would show.
     fn complain(&self, run: &Run) {
         let pair = run.pair();
-        let bad: Vec<_> = run.refs.iter().filter(|entry| is_bad(entry)).collect();
+        let bad: Vec<_> = run.refs.iter().filter(|entry| entry.status.is_bad()).collect();
         if self.args.quiet {
             for entry in &bad {
                 let why = entry.reason.as_deref().unwrap_or("no reason given");
-                let (name, status) = (ref_name(&entry.target), entry.status.as_str());
+                let (name, status) = (ref_name(entry.target), entry.status.as_str());
                 say(&format!(
                     "error: {pair}: {name}: {status}: {}",
                     printable(why.as_bytes())
@@ -138,11 +139,7 @@ impl Output {
     }
 }
 
-fn is_bad(entry: &Entry) -> bool {
-    matches!(entry.status, Status::Blocked | Status::Rejected | Status::Failed)
-}
-
-fn blocked(run: &Run, bad: &[&Entry]) -> String {
+fn blocked(run: &Run, bad: &[Entry<'_>]) -> String {
     let count = bad.iter().filter(|entry| entry.status == Status::Blocked).count();
     let refs = if count == 1 {
         "1 ref is blocked".to_owned()

@@ -3,6 +3,7 @@
 //! Only creates and fast-forwards, so that a job that merely fetches can never destroy anything.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use bstr::{BStr, BString, ByteSlice};
 use gix_hash::ObjectId;
@@ -10,11 +11,11 @@ use tokio::runtime::Handle;
 
 use crate::error::{Error, Kind, Result, printable};
 use crate::git::Config;
-use crate::plan::Update;
 use crate::plan::selection::{excluded_namespaces, is_excluded};
+use crate::plan::{Update, Updates};
 use crate::progress::Progress;
 use crate::report::{Terminal, Verbosity};
-use crate::session::{self, Connected, Outcome, Policy, REF_MOVED, RefStatus, Session, UNANSWERED};
+use crate::session::{self, Connected, Outcome, Plan, Policy, REF_MOVED, RefStatus, Session, UNANSWERED};
 use crate::strategy::Terms;
 use crate::strategy::ancestry::KnownParents;
 use crate::url::{RelayUrl, RetryPolicy};
@@ -56,25 +57,31 @@ pub(super) fn bring(remote: &str, url: &RelayUrl, config: &Config, verbosity: Ve
         retry: RetryPolicy::new(config)?,
         ..Policy::default()
     };
-    let result = session.run(updates, &policy, &KnownParents::new(), &terminal);
+    let started = Instant::now();
+    let result = (|| {
+        let plan = session.plan(updates, &policy, &KnownParents::new())?;
+        let outcome = session.execute(&plan, &policy, &terminal)?;
+        Ok((plan, outcome))
+    })();
     session.take_notes().iter().for_each(|note| terminal.note(note));
-    let outcome = result?;
+    let (plan, mut outcome) = result?;
+    outcome.elapsed = started.elapsed();
     terminal.summary(&outcome);
-    judge(&outcome, &terminal)
+    judge(&plan, &outcome, &terminal)
 }
 
-fn judge(outcome: &Outcome, terminal: &Terminal) -> Result<()> {
+fn judge(plan: &Plan, outcome: &Outcome, terminal: &Terminal) -> Result<()> {
     let mut left = 0;
-    for entry in &outcome.refs {
-        let why = match &entry.status {
-            RefStatus::UpToDate | RefStatus::Done { .. } => continue,
-            RefStatus::Rejected(why) => why.as_str(),
-            RefStatus::Refused(words) => words,
-            RefStatus::Moved(_) => REF_MOVED,
-            RefStatus::Unanswered => UNANSWERED,
+    for (update, status) in plan.updates.iter().zip(&outcome.refs) {
+        let why = match status {
+            RefStatus::UpToDate | RefStatus::Done(_) => continue,
+            RefStatus::Rejected(why) => why.words(),
+            RefStatus::Refused(words) => (&**words).into(),
+            RefStatus::Moved(_) => REF_MOVED.into(),
+            RefStatus::Unanswered => UNANSWERED.into(),
         };
         left += 1;
-        terminal.warning(&format!("target: {}: {why}", printable(&entry.target)));
+        terminal.warning(&format!("target: {}: {why}", printable(update.target)));
     }
     match left {
         0 => Ok(()),
@@ -141,15 +148,15 @@ fn updates(
     excluded: &[BString],
     source: &Advertisement,
     target: &Advertisement,
-) -> Result<Vec<Update>> {
+) -> Result<Updates> {
     let mut followed: HashMap<RefName, &BStr> = HashMap::new();
-    let mut updates = Vec::new();
+    let mut updates = Updates::default();
     let of_use = |name: &BStr| !is_excluded(excluded, name);
     for entry in source.refs.iter().filter(|entry| of_use(entry.name)) {
         let names = specs.iter().filter_map(|spec| spec.map(entry.name));
         for name in names.filter(|name| of_use(name.as_ref())).map(RefName::from) {
             match followed.insert(name.clone(), entry.name) {
-                None => updates.push(update(entry, target.find(&name).map(|there| there.oid), name)),
+                None => updates.push(update(entry, target.find(&name).map(|there| there.oid), &name)),
                 Some(other) if other == entry.name => {}
                 Some(other) => return Err(ambiguous(&name, other, entry.name)),
             }
@@ -158,7 +165,7 @@ fn updates(
     Ok(updates)
 }
 
-fn update(entry: RemoteRef<'_>, old: Option<ObjectId>, target: RefName) -> Update {
+fn update<'a>(entry: RemoteRef<'_>, old: Option<ObjectId>, target: &'a BStr) -> Update<'a> {
     Update {
         target,
         old,

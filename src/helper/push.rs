@@ -13,9 +13,9 @@ use crate::api::Run;
 use crate::error::{Error, Kind, Result};
 use crate::git::Git;
 use crate::git::objects::Named;
-use crate::plan::{Rejection, Update};
+use crate::plan::{Rejection, Update, Updates};
 use crate::report::{LFS_WARNING, Terminal, Verbosity};
-use crate::session::{Outcome, Policy, REF_MOVED, RefOutcome, RefStatus, UNANSWERED};
+use crate::session::{Outcome, Policy, REF_MOVED, RefStatus, UNANSWERED};
 use crate::url::RetryPolicy;
 use crate::wire::refs::{RemoteRef, parse_oid};
 use crate::wire::report::RefOption;
@@ -69,8 +69,8 @@ pub(super) fn run(
         terminal.warning(&err.to_string());
     }
     let mut answer = Vec::new();
-    for (entry, update) in outcome.refs.iter().zip(&plan.updates) {
-        answer.extend_from_slice(&status_lines(entry, update));
+    for (status, update) in outcome.refs.iter().zip(plan.updates.iter()) {
+        answer.extend_from_slice(&status_lines(status, &update));
     }
     answer.push(b'\n');
     Ok(answer)
@@ -79,7 +79,7 @@ pub(super) fn run(
 /// Say what the table cannot: why a ref was left alone, and what was not looked at.
 fn advise(git: &Git, prepared: &Prepared, outcome: &Outcome, terminal: &Terminal) -> Result<()> {
     let refused = RefStatus::Rejected(Rejection::NotOnSource);
-    if outcome.refs.iter().any(|entry| entry.status == refused) {
+    if outcome.refs.contains(&refused) {
         terminal.hint(
             "A relay sends only what the source has. Push the ref to the source first,\n\
              or let the relay take it from here: git -c relay.local=true push …",
@@ -116,12 +116,7 @@ fn unseen_branches(git: &Git, prepared: &Prepared) -> Result<usize> {
 }
 
 /// What git asks for, with the objects that the names stand for.
-fn updates(
-    git: &Git,
-    prepared: &mut Prepared,
-    specs: &[PushSpec],
-    options: &PushOptions,
-) -> Result<Vec<Update>> {
+fn updates(git: &Git, prepared: &mut Prepared, specs: &[PushSpec], options: &PushOptions) -> Result<Updates> {
     let names: Vec<BString> = specs.iter().filter_map(|spec| spec.src.clone()).collect();
     let mut objects = if prepared.has_view() {
         names
@@ -133,18 +128,18 @@ fn updates(
     }
     .into_iter();
     let target = &prepared.session.target;
-    let mut updates = Vec::with_capacity(specs.len());
+    let mut updates = Updates::default();
     for spec in specs {
         let new = spec.src.as_ref().and_then(|_| objects.next());
         updates.push(Update {
-            target: spec.dst.as_bstr().into(),
+            target: spec.dst.as_bstr(),
             old: target.find(spec.dst.as_ref()).map(|entry| entry.oid),
             new: new.map(|named| named.oid),
             new_commit: new.map(|named| named.peeled),
             new_is_commit: new.is_some_and(|named| named.is_commit),
             on_source: true,
             force: spec.force,
-            lease: options.leases.get(&spec.dst).copied().map(Box::new),
+            lease: options.leases.get(&spec.dst).copied(),
         });
     }
     prepared.session.mark_what_the_source_lacks(&mut updates)?;
@@ -189,30 +184,27 @@ pub(super) fn failure_lines(specs: &[PushSpec], err: &Error) -> Vec<u8> {
 }
 
 /// `ok` with what git needs to print true values, or `error` with the reason.
-fn status_lines(outcome: &RefOutcome, update: &Update) -> Vec<u8> {
-    let error = |why: &str| [b"error ", outcome.target.as_bytes(), b" ", why.as_bytes(), b"\n"].concat();
-    match &outcome.status {
+fn status_lines(status: &RefStatus, update: &Update<'_>) -> Vec<u8> {
+    let name = update.target.as_bytes();
+    let error = |why: &str| [b"error ", name, b" ", why.as_bytes(), b"\n"].concat();
+    match status {
         RefStatus::UpToDate => error("up to date"),
-        RefStatus::Rejected(why) => error(why.as_str()),
+        RefStatus::Rejected(why) => error(&why.words()),
         RefStatus::Refused(words) => error(words),
         RefStatus::Moved(_) => error(REF_MOVED),
         RefStatus::Unanswered => error(UNANSWERED),
-        RefStatus::Done { old, new, options } => {
-            let mut lines = [b"ok ", outcome.target.as_bytes(), b"\n"].concat();
-            if new.is_some() {
-                lines.extend_from_slice(&option_lines(*old, *new, options, update));
+        RefStatus::Done(options) => {
+            let mut lines = [b"ok ", name, b"\n"].concat();
+            if update.new.is_some() {
+                lines.extend_from_slice(&option_lines(options, update));
             }
             lines
         }
     }
 }
 
-fn option_lines(
-    old: Option<ObjectId>,
-    new: Option<ObjectId>,
-    options: &[RefOption],
-    update: &Update,
-) -> Vec<u8> {
+fn option_lines(options: &[RefOption], update: &Update<'_>) -> Vec<u8> {
+    let Update { old, new, .. } = *update;
     let Some(kind) = new.or(old).map(|oid| oid.kind()) else {
         return Vec::new();
     };

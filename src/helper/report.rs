@@ -7,10 +7,10 @@ use bstr::ByteSlice;
 
 use super::command::PushSpec;
 use super::view::Prepared;
-use crate::api::{self, Operation, Pair, Run};
+use crate::api::{self, Deed, Entries, Operation, Pair, Run};
 use crate::error::{Error, Result};
 use crate::git::{Git, os_str};
-use crate::plan::Update;
+use crate::plan::Updates;
 use crate::progress::Progress;
 use crate::report::{json, say};
 use crate::session::{Outcome, Plan, Policy};
@@ -75,7 +75,7 @@ impl Report {
 /// outcome.
 pub(super) fn carry_out(
     prepared: &mut Prepared,
-    (specs, updates): (&[PushSpec], Vec<Update>),
+    (specs, updates): (&[PushSpec], Updates),
     policy: &Policy,
     progress: &dyn Progress,
     report: &mut Run,
@@ -86,16 +86,18 @@ pub(super) fn carry_out(
     report.source_head = session.source.advertisement().head.clone();
     let plan = session.plan(updates, policy, &prepared.known_parents)?;
     report.route = Some(plan.route);
-    let planned = || {
+    let entries = |deed: Deed<'_>| {
+        let mut entries = Entries::default();
         let judged = plan.updates.iter().zip(&plan.actions).zip(specs);
-        let entries = judged.map(|((update, action), spec)| {
+        for (number, (judged, spec)) in judged.enumerate() {
             let source = spec.src.as_ref().filter(|src| src.starts_with(b"refs/"));
-            api::judged_entry(source.map(|src| src.as_bstr().into()), update, action)
-        });
-        entries.collect()
+            let source = source.map(|src| src.as_bstr());
+            entries.push(api::judged_entry(source, judged, deed, number));
+        }
+        entries
     };
     let telling = api::Telling {
-        planned: &planned,
+        entries: &entries,
         tolerant: false,
         progress,
     };

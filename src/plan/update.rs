@@ -1,17 +1,19 @@
 //! One requested ref update, judged by git's rules.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use bstr::ByteSlice;
+use bstr::{BStr, ByteSlice};
 use gix_hash::ObjectId;
 
+use super::Updates;
 use crate::wire::ref_name::RefName;
 
 /// What was asked for one ref of the target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Update {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Update<'a> {
     /// The target's ref.
-    pub target: RefName,
+    pub target: &'a BStr,
     /// Its value in the target's advertisement; `None` when it does not exist.
     pub old: Option<ObjectId>,
     /// The value it shall get; `None` to delete it.
@@ -24,8 +26,8 @@ pub struct Update {
     pub on_source: bool,
     /// Overwrite even what is not a fast-forward.
     pub force: bool,
-    /// Overwrite only if the target still has this value (`None` in the box: only if it has none).
-    pub lease: Option<Box<Option<ObjectId>>>,
+    /// Overwrite only if the target still has this value (an inner `None`: only if it has none).
+    pub lease: Option<Option<ObjectId>>,
 }
 
 /// Why a ref is left alone. The words are those of `gitremote-helpers`, which git turns into its own advice.
@@ -45,14 +47,15 @@ pub enum Rejection {
     NotOnSource,
     /// Another ref of an atomic push was rejected.
     AtomicPushFailed,
-    /// Whatever else, in words for the user.
-    Other(String),
+    /// A ref that the same atomic push deletes has a name that rules its own out. A box, because there can be a hundred
+    /// thousand of these.
+    CannotReplace(Box<RefName>),
 }
 
 impl Rejection {
     /// The text behind `error <ref>`.
-    pub fn as_str(&self) -> &str {
-        match self {
+    pub fn words(&self) -> Cow<'static, str> {
+        let words = match self {
             Rejection::NonFastForward => "non-fast forward",
             Rejection::FetchFirst => "fetch first",
             Rejection::NeedsForce => "needs force",
@@ -60,8 +63,11 @@ impl Rejection {
             Rejection::StaleInfo => "stale info",
             Rejection::NotOnSource => "not on the source",
             Rejection::AtomicPushFailed => "atomic push failed",
-            Rejection::Other(words) => words,
-        }
+            Rejection::CannotReplace(other) => {
+                return format!("cannot replace '{other}' in one atomic push").into();
+            }
+        };
+        words.into()
     }
 }
 
@@ -105,12 +111,8 @@ pub enum Answer {
 }
 
 /// Judge `update` as far as that needs no history.
-pub fn judge(update: &Update) -> Action {
-    if update
-        .lease
-        .as_ref()
-        .is_some_and(|expected| **expected != update.old)
-    {
+pub fn judge(update: &Update<'_>) -> Action {
+    if update.lease.is_some_and(|expected| expected != update.old) {
         return Action::Reject(Rejection::StaleInfo);
     }
     match (update.old, update.new) {
@@ -155,13 +157,13 @@ pub fn reject_all_if_any(actions: &mut [Action]) {
 
 /// Reject creates whose name is taken by a ref that the same atomic push deletes (`a` and `a/b` cannot both exist):
 /// stock git cannot do both in one transaction.
-pub fn refuse_name_conflicts(updates: &[Update], actions: &mut [Action]) {
+pub fn refuse_name_conflicts(updates: &Updates, actions: &mut [Action]) {
     let with = |wanted: Action, actions: &[Action]| -> HashSet<RefName> {
         let chosen = updates
             .iter()
             .zip(actions)
             .filter(|(_, action)| **action == wanted);
-        chosen.map(|(update, _)| update.target.clone()).collect()
+        chosen.map(|(update, _)| update.target.into()).collect()
     };
     let deleted = with(Action::Delete, actions);
     let created = with(Action::Create, actions);
@@ -185,9 +187,8 @@ pub fn refuse_name_conflicts(updates: &[Update], actions: &mut [Action]) {
         .zip(actions)
         .filter(|(_, action)| **action == Action::Create)
     {
-        if let Some(other) = in_the_way.get(&update.target) {
-            let words = format!("cannot replace '{other}' in one atomic push");
-            *action = Action::Reject(Rejection::Other(words));
+        if let Some(other) = in_the_way.get(update.target) {
+            *action = Action::Reject(Rejection::CannotReplace(Box::new(other.clone())));
         }
     }
 }
@@ -208,7 +209,7 @@ mod tests {
         ObjectId::from_hex(digit.repeat(40).as_bytes()).unwrap()
     }
 
-    fn update(target: &str, old: Option<&str>, new: Option<&str>) -> Update {
+    fn update<'a>(target: &'a str, old: Option<&str>, new: Option<&str>) -> Update<'a> {
         Update {
             target: target.into(),
             old: old.map(oid),
@@ -224,7 +225,7 @@ mod tests {
     #[test]
     fn what_needs_no_history_is_judged_at_once() {
         use Action::*;
-        let judged = |u: Update| judge(&u);
+        let judged = |u: Update<'_>| judge(&u);
         assert_eq!(judged(update("refs/heads/a", Some("1"), Some("1"))), UpToDate);
         assert_eq!(judged(update("refs/heads/a", None, Some("1"))), Create);
         assert_eq!(judged(update("refs/heads/a", Some("1"), None)), Delete);
@@ -255,18 +256,18 @@ mod tests {
     #[test]
     fn a_lease_stands_for_force_while_it_holds_and_forbids_everything_else() {
         let held = Update {
-            lease: Some(Box::new(Some(oid("1")))),
+            lease: Some(Some(oid("1"))),
             ..update("refs/heads/a", Some("1"), Some("2"))
         };
         assert_eq!(judge(&held), Action::Force);
         let stale = Update {
-            lease: Some(Box::new(Some(oid("3")))),
+            lease: Some(Some(oid("3"))),
             force: true,
-            ..held.clone()
+            ..held
         };
         assert_eq!(judge(&stale), Action::Reject(Rejection::StaleInfo));
         let must_not_exist = Update {
-            lease: Some(Box::new(None)),
+            lease: Some(None),
             ..held
         };
         assert_eq!(judge(&must_not_exist), Action::Reject(Rejection::StaleInfo));
@@ -297,9 +298,13 @@ mod tests {
     fn an_atomic_push_cannot_replace_a_name_by_one_below_or_above() {
         let refused = |gone: &str, new: &str| {
             let updates = [update(gone, Some("1"), None), update(new, None, Some("2"))];
+            let updates = updates.into_iter().collect();
             let mut actions = [Action::Delete, Action::Create];
             refuse_name_conflicts(&updates, &mut actions);
-            matches!(actions, [Action::Delete, Action::Reject(Rejection::Other(_))])
+            matches!(
+                actions,
+                [Action::Delete, Action::Reject(Rejection::CannotReplace(_))]
+            )
         };
         assert!(refused("refs/heads/a", "refs/heads/a/b"));
         assert!(refused("refs/heads/a/b", "refs/heads/a"));

@@ -4,7 +4,7 @@
 
 mod push;
 
-pub use push::{Body, Command, PushRequest};
+pub use push::{Body, PushRequest};
 
 use bstr::BStr;
 use gix_hash::ObjectId;
@@ -15,6 +15,7 @@ use gix_transport::client::blocking_io::SetServiceResponse;
 use crate::error::{Error, Result, Side};
 use crate::transport::Link;
 use crate::upload_pack::{object_format, read_v0_refs, value_of};
+use crate::wire::changes::Commands;
 use crate::wire::refs::{Advertisement, RemoteRef};
 
 /// A connected target.
@@ -74,13 +75,13 @@ impl Target {
     }
 
     /// Whether the refs, as they are now, show that all of `commands` were carried out.
-    pub fn shows(&mut self, commands: &[Command]) -> bool {
+    pub fn shows(&mut self, commands: &Commands) -> bool {
         let Ok(now) = self.look_again() else {
             return false;
         };
         commands.iter().all(|command| {
-            let value = now.refs.find(&command.name).map(|entry| entry.oid);
-            value.unwrap_or(ObjectId::null(command.new.kind())) == command.new
+            let value = now.refs.find(command.name).map(|entry| entry.oid);
+            value == command.new
         })
     }
 

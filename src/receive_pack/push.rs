@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
 use crate::transport::sideband::SideBand;
 use crate::upload_pack::AGENT;
-use crate::wire::ref_name::RefName;
+use crate::wire::changes::Commands;
 use crate::wire::report::Report;
 
 const DOING: &str = "cannot push to it";
@@ -21,35 +21,17 @@ const DOING: &str = "cannot push to it";
 /// A report has a line or two for each command; a target that sends more than this is broken or hostile.
 const REPORT_LIMIT: u64 = 64 * 1024 * 1024;
 
-/// One ref update: `old` and `new` are the null id where the ref is created or deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
-    /// The full name of the target's ref.
-    pub name: RefName,
-    /// The value that the ref must still have.
-    pub old: ObjectId,
-    /// The value that it gets.
-    pub new: ObjectId,
-}
-
 /// What to push.
 #[derive(Debug, Clone, Default)]
 pub struct PushRequest {
     /// The updates, in the order in which the target shall carry them out.
-    pub commands: Vec<Command>,
+    pub commands: Commands,
     /// All or nothing.
     pub atomic: bool,
     /// `--push-option` values.
     pub push_options: Vec<BString>,
     /// Ask the target to keep its progress to itself.
     pub quiet: bool,
-}
-
-impl PushRequest {
-    /// The refs that are to change.
-    pub fn names(&self) -> impl Iterator<Item = &BStr> {
-        self.commands.iter().map(|command| &*command.name)
-    }
 }
 
 /// What follows the commands.
@@ -99,6 +81,7 @@ impl Target {
             Body::Stream(_) | Body::Sized(..) => WriteMode::Binary,
             Body::Nothing | Body::Whole(_) => WriteMode::OneLfTerminatedLinePerWriteCall,
         };
+        let commands = &request.commands;
         let request = self
             .link
             .request(mode, MessageKind::Flush, false)
@@ -110,7 +93,7 @@ impl Target {
         }
         drop(writer);
         progress.pack_sent();
-        let answer = read_report(reader, banded, progress);
+        let answer = read_report((reader, banded), commands, progress);
         self.owes_an_answer = sent.is_ok() && answer.as_ref().err().is_some_and(may_be_done);
         match (sent, answer) {
             (Ok(()), report) => report,
@@ -148,7 +131,11 @@ impl Target {
 
     fn header<'a>(&self, request: &'a PushRequest) -> Result<Header<'a>> {
         let features = self.features(request)?;
-        let header = Header { request, features };
+        let header = Header {
+            request,
+            features,
+            format: self.format,
+        };
         let fits = header.lines().all(|line| line.length() <= 4 + MAX_DATA);
         if fits { Ok(header) } else { Err(too_long()) }
     }
@@ -224,13 +211,19 @@ fn pkt_line(out: &mut Vec<u8>, line: &[u8]) -> Result<()> {
 struct Header<'a> {
     request: &'a PushRequest,
     features: String,
+    format: gix_hash::Kind,
 }
 
 impl Header<'_> {
     fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let commands = self.request.commands.iter().enumerate();
-        let commands = commands
-            .map(|(number, command)| Line::Command(command, (number == 0).then_some(self.features.as_str())));
+        let id = |id: Option<ObjectId>| id.unwrap_or(ObjectId::null(self.format));
+        let commands = commands.map(move |(number, change)| Line::Command {
+            name: change.name,
+            old: id(change.old),
+            new: id(change.new),
+            features: (number == 0).then_some(self.features.as_str()),
+        });
         let options = self.request.push_options.iter().map(Line::Option);
         let end = (!self.request.push_options.is_empty()).then_some(Line::Flush);
         commands.chain([Line::Flush]).chain(options).chain(end)
@@ -249,7 +242,12 @@ impl Header<'_> {
 
 /// One pkt-line of a [`Header`].
 enum Line<'a> {
-    Command(&'a Command, Option<&'a str>),
+    Command {
+        name: &'a BStr,
+        old: ObjectId,
+        new: ObjectId,
+        features: Option<&'a str>,
+    },
     Option(&'a BString),
     Flush,
 }
@@ -258,7 +256,12 @@ impl Line<'_> {
     /// With the four digits.
     fn length(&self) -> usize {
         4 + match self {
-            Line::Command(Command { name, old, new }, features) => {
+            Line::Command {
+                name,
+                old,
+                new,
+                features,
+            } => {
                 let ids = old.kind().len_in_hex() + new.kind().len_in_hex() + 2;
                 ids + name.len() + features.map_or(0, |features| 1 + features.len())
             }
@@ -274,7 +277,12 @@ impl Line<'_> {
                 write!(out, "{:04x}", self.length())?;
                 out.write_all(option)
             }
-            Line::Command(Command { name, old, new }, features) => {
+            Line::Command {
+                name,
+                old,
+                new,
+                features,
+            } => {
                 write!(out, "{:04x}{old} {new} ", self.length())?;
                 out.write_all(name)?;
                 features.map_or(Ok(()), |features| write!(out, "\0{features}"))
@@ -301,13 +309,13 @@ fn send(writer: &mut dyn Write, header: &Header<'_>, body: &mut Body<'_>) -> Res
 
 /// Read what `receive-pack` answers, with or without a side-band around the report.
 fn read_report<'a>(
-    mut reader: Box<dyn ExtendedBufRead<'a> + Unpin + 'a>,
-    banded: bool,
+    (mut reader, banded): (Box<dyn ExtendedBufRead<'a> + Unpin + 'a>, bool),
+    commands: &Commands,
     progress: &'a dyn Progress,
 ) -> Result<Report> {
     if banded {
         let mut band = SideBand::new(reader, |text| progress.target_text(text)).take(REPORT_LIMIT);
-        let report = Report::read(&mut band)?;
+        let report = Report::read(&mut band, commands)?;
         // Hooks go on talking behind the report.
         io::copy(&mut band, &mut io::sink()).map_err(|err| Error::from_io(err, "no answer to the push"))?;
         return Ok(report);
@@ -324,5 +332,5 @@ fn read_report<'a>(
         }
         pkt_line(&mut body, line.trim_end_with(|c| c == '\n').as_bytes())?;
     }
-    Report::parse(&body)
+    Report::parse(&body, commands)
 }

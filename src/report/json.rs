@@ -1,5 +1,6 @@
 //! The one JSON object that scripts read. Its keys never change their meaning; `docs/report.schema.json` has them all.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -7,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::measure::Measurement;
 use super::quote::ref_name;
-use crate::api::{Counts, Entry, ProbeReport, Run, SideReport, SourceStats, TargetStats};
+use crate::api::{Counts, Entries, Entry, ProbeReport, Run, SideReport, SourceStats, TargetStats};
 use crate::error::Error;
 
 /// Write `run` as one line of JSON. Statistics and measurement are there only if they were asked for.
@@ -47,7 +48,7 @@ struct Document<'a> {
     bootstrap_suggested: bool,
     source_head: Option<String>,
     #[serde(serialize_with = "in_turn")]
-    refs: &'a [Entry],
+    refs: &'a Entries,
     counts: CountsOut,
     pack: Pack,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,20 +185,20 @@ impl<'a> Document<'a> {
 }
 
 /// One entry after the other: there can be many.
-fn in_turn<S: Serializer>(refs: &[Entry], serializer: S) -> Result<S::Ok, S::Error> {
+fn in_turn<S: Serializer>(refs: &Entries, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(refs.iter().map(Ref::new))
 }
 
 impl Ref {
-    fn new(entry: &Entry) -> Self {
+    fn new(entry: Entry<'_>) -> Self {
         Ref {
-            source_ref: entry.source.as_ref().map(|name| ref_name(name).into_owned()),
-            target_ref: ref_name(&entry.target).into_owned(),
+            source_ref: entry.source.map(|name| ref_name(name).into_owned()),
+            target_ref: ref_name(entry.target).into_owned(),
             old_oid: entry.old.map(|oid| oid.to_string()),
             new_oid: entry.new.map(|oid| oid.to_string()),
             action: entry.action.as_str(),
             status: entry.status.as_str(),
-            reason: entry.reason.clone(),
+            reason: entry.reason.map(Cow::into_owned),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The table for people, on standard output: what became of each ref, and how many ended in which way.
 
-use std::fmt::Write;
+use std::io::{self, Write};
 
 use gix_hash::ObjectId;
 
@@ -8,8 +8,8 @@ use super::quote::ref_name;
 use crate::api::{Counts, Entry, EntryAction, Run, Status};
 use crate::error::printable;
 
-/// Longer names push the columns behind them aside instead of widening all lines.
-const WIDEST_NAME: usize = 40;
+/// How wide a column gets. Longer names push the columns behind them aside instead of widening all lines.
+const MOST: [usize; 3] = [usize::MAX, 40, usize::MAX];
 
 /// How to draw.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,30 +20,27 @@ pub struct Style {
     pub verbose: bool,
 }
 
-/// The refs of `run` and their count, each line with its line feed.
-pub fn render(run: &Run, style: Style) -> String {
-    let mut out = String::new();
-    let shown: Vec<_> = run
-        .refs
-        .iter()
+/// Write the refs of `run` and their count. There can be many: rows are made twice, once for the widths, and not kept.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(out: &mut dyn Write, run: &Run, style: Style) -> io::Result<()> {
+    let mut out = io::BufWriter::new(out);
+    let shown = run.refs.iter();
+    let rows = shown
         .filter(|entry| style.verbose || entry.status != Status::UpToDate)
-        .map(Row::new)
-        .collect();
-    let width = |cell: fn(&Row) -> &String, most: usize| {
-        let widths = shown.iter().map(|row| cell(row).chars().count());
-        widths.filter(|width| *width <= most).max().unwrap_or(0)
-    };
-    let widths = [
-        width(|row| &row.word, usize::MAX),
-        width(|row| &row.name, WIDEST_NAME),
-        width(|row| &row.change, usize::MAX),
-    ];
-    for row in &shown {
-        row.draw(&mut out, widths, style.color);
+        .map(|entry| Row::new(&entry));
+    let mut widths = [0; 3];
+    for row in rows.clone() {
+        let cells = [&row.word, &row.name, &row.change].map(|cell| cell.chars().count());
+        for ((width, cell), most) in widths.iter_mut().zip(cells).zip(MOST) {
+            *width = if cell <= most { cell.max(*width) } else { *width };
+        }
     }
-    // Writing to a string cannot fail.
-    writeln!(out, "{}", summary(run)).ok();
-    out
+    rows.into_iter()
+        .try_for_each(|row| writeln!(out, "{}", row.draw(widths, style.color)))?;
+    writeln!(out, "{}", summary(run))?;
+    out.flush()
 }
 
 struct Row {
@@ -55,10 +52,10 @@ struct Row {
 }
 
 impl Row {
-    fn new(entry: &Entry) -> Self {
+    fn new(entry: &Entry<'_>) -> Self {
         let (word, color) = word(entry);
-        let target = ref_name(&entry.target);
-        let name = match entry.source.as_ref().filter(|source| **source != entry.target) {
+        let target = ref_name(entry.target);
+        let name = match entry.source.filter(|source| *source != entry.target) {
             Some(source) => format!("{} -> {target}", ref_name(source)),
             None => target.into_owned(),
         };
@@ -75,7 +72,7 @@ impl Row {
         }
     }
 
-    fn draw(&self, out: &mut String, [word, name, change]: [usize; 3], color: bool) {
+    fn draw(&self, [word, name, change]: [usize; 3], color: bool) -> String {
         let mut line = format!(
             "{:word$}  {:name$}  {:change$}  {}",
             self.word, self.name, self.change, self.reason
@@ -83,7 +80,7 @@ impl Row {
         line.truncate(line.trim_end().len());
         let (on, off) = if color { (self.color, RESET) } else { ("", "") };
         let (first, rest) = line.split_at_checked(self.word.len()).unwrap_or((&line, ""));
-        writeln!(out, "{on}{first}{off}{rest}").ok();
+        format!("{on}{first}{off}{rest}")
     }
 }
 
@@ -93,7 +90,7 @@ const YELLOW: &str = "\x1b[33m";
 const RED: &str = "\x1b[31m";
 
 /// What became of it in a word, and the colour of that.
-fn word(entry: &Entry) -> (&'static str, &'static str) {
+fn word(entry: &Entry<'_>) -> (&'static str, &'static str) {
     match (entry.status, entry.action) {
         (Status::Ok, EntryAction::Create) => ("created", GREEN),
         (Status::Ok, EntryAction::Force) => ("forced", YELLOW),
@@ -109,7 +106,7 @@ fn word(entry: &Entry) -> (&'static str, &'static str) {
 }
 
 /// As git shows ranges: `..` along history, `...` across it.
-fn change(entry: &Entry) -> String {
+fn change(entry: &Entry<'_>) -> String {
     let short = |oid: ObjectId| oid.to_hex_with_len(9).to_string();
     let dots = if entry.action == EntryAction::Update {
         ".."
@@ -165,9 +162,15 @@ fn summary(run: &Run) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Operation;
+    use crate::api::{Entries, Operation};
 
-    fn entry(name: &str, action: EntryAction, status: Status, reason: Option<&str>) -> Entry {
+    fn render(run: &Run, style: Style) -> String {
+        let mut out = Vec::new();
+        write(&mut out, run, style).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn entry<'a>(name: &'a str, action: EntryAction, status: Status, reason: Option<&'a str>) -> Entry<'a> {
         let oid = |digit: &str| ObjectId::from_hex(digit.repeat(40).as_bytes()).ok();
         Entry {
             source: Some(name.into()),
@@ -182,7 +185,7 @@ mod tests {
 
     fn run() -> Run {
         let mut run = Run::new(Operation::Sync, "a", Some("b"));
-        run.refs = vec![
+        run.refs = [
             entry("refs/heads/main", EntryAction::Update, Status::Ok, None),
             entry(
                 "refs/heads/x",
@@ -191,9 +194,13 @@ mod tests {
                 Some("diverged"),
             ),
             entry("refs/heads/same", EntryAction::UpToDate, Status::UpToDate, None),
-            entry("refs/tags/v1", EntryAction::Create, Status::Ok, None),
-        ];
-        run.refs[3].source = Some("refs/tags/v0".into());
+            Entry {
+                source: Some("refs/tags/v0".into()),
+                ..entry("refs/tags/v1", EntryAction::Create, Status::Ok, None)
+            },
+        ]
+        .into_iter()
+        .collect();
         run
     }
 
@@ -229,13 +236,15 @@ mod tests {
     #[test]
     fn plans_are_told_from_deeds() {
         let mut run = run();
-        run.refs = vec![
+        run.refs = [
             entry("refs/heads/a", EntryAction::Create, Status::Planned, None),
             entry("refs/heads/b", EntryAction::Delete, Status::Planned, None),
-        ];
+        ]
+        .into_iter()
+        .collect();
         let drawn = render(&run, Style::default());
         assert!(drawn.ends_with("1 to create, 1 to delete\n"), "{drawn}");
-        run.refs.clear();
+        run.refs = Entries::default();
         assert_eq!(render(&run, Style::default()), "no refs\n");
     }
 }

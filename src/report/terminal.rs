@@ -87,10 +87,8 @@ impl Terminal {
     /// Say in one line what moved, if anything did and arrived.
     pub fn summary(&self, outcome: &Outcome) {
         self.state.borrow_mut().finish_lines();
-        let arrived = outcome
-            .refs
-            .iter()
-            .any(|entry| matches!(entry.status, RefStatus::Done { .. }));
+        let is_done = |status: &RefStatus| matches!(status, RefStatus::Done(_));
+        let arrived = outcome.refs.iter().any(is_done);
         let worth_telling = arrived && self.verbosity.level > 0;
         let Some(pack) = outcome.moved.filter(|pack| worth_telling && pack.objects > 0) else {
             return;

@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use gix_hash::ObjectId;
 
-use super::{RefOutcome, RefStatus};
+use super::RefStatus;
 use crate::error::{Error, Result};
-use crate::plan::Update;
-use crate::receive_pack::{Command, Target};
+use crate::plan::Updates;
+use crate::receive_pack::Target;
 use crate::url::{RetryPolicy, Verdict};
+use crate::wire::changes::{Change, Commands};
 use crate::wire::ref_list::RefList;
 use crate::wire::ref_name::RefName;
 
@@ -28,17 +29,17 @@ pub(super) enum Seen {
     Other,
 }
 
-/// What the target made of `commands`, whose answer was lost by `err`. It may still be at work, so it is asked a few
+/// What the target made of each of `commands`, whose answer was lost by `err`. It may still be at work, so it is asked a few
 /// times before it is said to have done nothing.
 ///
 /// # Errors
 /// `err`, when nothing has changed or the target cannot be asked.
 pub(super) fn of_lost_answer(
     target: &mut Target,
-    (commands, half_way): (&[Command], &HalfWay),
+    (commands, half_way): (&Commands, &HalfWay),
     err: Error,
     retry: RetryPolicy,
-) -> Result<HashMap<RefName, Seen>> {
+) -> Result<Vec<Seen>> {
     let began = Instant::now();
     log::info!(target: "relay::target", "the answer to the push is lost: {err}");
     for made in 1.. {
@@ -46,16 +47,16 @@ pub(super) fn of_lost_answer(
             Ok(now) => now.refs,
             Err(why) => return Err(err.hint(unknown(&why))),
         };
-        let seen: HashMap<_, _> = commands
+        let seen: Vec<_> = commands
             .iter()
-            .map(|command| (command.name.clone(), seen(command, &refs, half_way)))
+            .map(|command| seen(&command, &refs, half_way))
             .collect();
-        if seen.values().all(|seen| *seen == Seen::New) {
+        if seen.iter().all(|seen| *seen == Seen::New) {
             return Ok(seen);
         }
         match retry.after(made, began.elapsed(), None, 0.0) {
             Verdict::Wait(pause) => std::thread::sleep(pause),
-            _ if seen.values().all(|seen| *seen == Seen::Old) => break,
+            _ if seen.iter().all(|seen| *seen == Seen::Old) => break,
             _ => return Ok(seen),
         }
     }
@@ -69,11 +70,11 @@ fn unknown(why: &Error) -> String {
     )
 }
 
-fn seen(command: &Command, refs: &RefList, half_way: &HalfWay) -> Seen {
-    let null = ObjectId::null(command.new.kind());
-    match refs.find(&command.name).map_or(null, |entry| entry.oid) {
+fn seen(command: &Change<'_>, refs: &RefList, half_way: &HalfWay) -> Seen {
+    let half_way = half_way.get(command.name);
+    match refs.find(command.name).map(|entry| entry.oid) {
         now if now == command.new => Seen::New,
-        now if now == command.old || half_way.get(&command.name) == Some(&now) => Seen::Old,
+        now if now == command.old || now.is_some_and(|now| half_way == Some(&now)) => Seen::Old,
         _ => Seen::Other,
     }
 }
@@ -82,11 +83,11 @@ fn seen(command: &Command, refs: &RefList, half_way: &HalfWay) -> Seen {
 /// was pushed against tells it.
 pub(super) fn of_refusals(
     target: &mut Target,
-    (updates, half_way): (&[Update], &HalfWay),
-    refs: &mut [RefOutcome],
+    (updates, half_way): (&Updates, &HalfWay),
+    statuses: &mut [RefStatus],
 ) {
-    let may_be_race = |entry: &RefOutcome| matches!(&entry.status, RefStatus::Refused(why) if !is_rule(why));
-    if !refs.iter().any(may_be_race) {
+    let may_be_race = |status: &RefStatus| matches!(status, RefStatus::Refused(why) if !is_rule(why));
+    if !statuses.iter().any(may_be_race) {
         return;
     }
     let now = match target.look_again() {
@@ -96,16 +97,16 @@ pub(super) fn of_refusals(
             return;
         }
     };
-    for (entry, update) in refs.iter_mut().zip(updates) {
-        let value = now.find(&entry.target).map(|entry| entry.oid);
-        match &entry.status {
+    for (status, update) in statuses.iter_mut().zip(updates.iter()) {
+        let value = now.find(update.target).map(|entry| entry.oid);
+        match status {
             RefStatus::Refused(why) if !is_rule(why) => {
-                log::info!(target: "relay::target", "{}: {why}; it is at {value:?} now", entry.target);
+                log::info!(target: "relay::target", "{}: {why}; it is at {value:?} now", update.target);
                 if value == update.new {
                     // Another run of ours was faster.
-                    entry.status = RefStatus::UpToDate;
-                } else if value != update.old && value.as_ref() != half_way.get(&update.target) {
-                    entry.status = RefStatus::Moved(why.clone());
+                    *status = RefStatus::UpToDate;
+                } else if value != update.old && value.as_ref() != half_way.get(update.target) {
+                    *status = RefStatus::Moved(std::mem::take(why));
                 }
             }
             _ => {}
@@ -146,10 +147,11 @@ mod tests {
             peeled: None,
         };
         let refs = RefList::from_iter([there]);
-        let command = |name: &str, old, new| Command {
+        let value = |digit| (digit != '0').then(|| oid(digit));
+        let command = |name: &'static str, old, new| Change {
             name: name.into(),
-            old: oid(old),
-            new: oid(new),
+            old: value(old),
+            new: value(new),
         };
         let cases = [
             (command("refs/heads/a", '2', '1'), Seen::New),

@@ -2,18 +2,16 @@
 
 use std::time::Instant;
 
-use bstr::{BStr, ByteSlice};
-use gix_hash::ObjectId;
-
 use super::aftermath::{self, Seen};
-use super::{Outcome, Plan, Policy, RefOutcome, RefStatus, Session, changes, planned};
+use super::{Outcome, Plan, Policy, RefStatus, Session, changes};
 use crate::error::{Error, Result, Side};
-use crate::plan::{Action, Update};
+use crate::plan::Action;
 use crate::progress::Progress;
-use crate::receive_pack::{Command, PushRequest};
+use crate::receive_pack::PushRequest;
 use crate::strategy::{self, Course, Ends, Job, Mode, Pins, lfs};
 use crate::url::RetryPolicy;
-use crate::wire::report::{RefReport, Report};
+use crate::wire::changes::Commands;
+use crate::wire::report::{Report, Verdict};
 
 impl Session {
     /// Carry `plan` out, unless `policy` wants a dry run.
@@ -22,20 +20,20 @@ impl Session {
     /// Whatever stops the run as a whole; refs that are rejected or refused are part of the [`Outcome`].
     pub fn execute(&mut self, plan: &Plan, policy: &Policy, progress: &dyn Progress) -> Result<Outcome> {
         let started = Instant::now();
-        let commands = self.commands(&plan.updates, &plan.actions);
+        let commands = self.commands(plan);
         if commands.is_empty() && !policy.dry_run && is_in_step(&plan.actions) {
             self.tidy_pins(progress);
         }
         if policy.dry_run || commands.is_empty() {
             return Ok(Outcome {
-                refs: plan.outcomes(),
+                refs: plan.statuses(),
                 route: plan.route,
                 moved: None,
                 elapsed: started.elapsed(),
                 uses_lfs: false,
             });
         }
-        let mut job = self.job(plan, commands, policy);
+        let job = self.job(plan, commands, policy);
         let ends = Ends {
             source: &mut self.source,
             target: &mut self.target,
@@ -43,10 +41,7 @@ impl Session {
         let mut course = Course::begin(plan.route);
         let refs = match strategy::deliver(ends, &job, &mut course, progress) {
             Ok(report) => {
-                // With many refs they are large, and what follows is just as large.
-                job.push.commands = Vec::new();
-                job.wants = Vec::new();
-                let mut refs = outcomes(&plan.updates, &plan.actions, report);
+                let mut refs = statuses(plan, &job.push.commands, report);
                 aftermath::of_refusals(&mut self.target, (&plan.updates, &course.half_way), &mut refs);
                 refs
             }
@@ -57,8 +52,10 @@ impl Session {
         };
         let Course { route, moved, .. } = course;
         let elapsed = started.elapsed();
-        let pushed = |entry: &RefOutcome| matches!(entry.status, RefStatus::Done { new: Some(_), .. });
-        let uses_lfs = moved.is_some() && refs.iter().any(pushed) && job.lfs.answer(&mut self.source);
+        let mut all = refs.iter().zip(plan.updates.iter());
+        let any_new =
+            all.any(|(status, update)| matches!(status, RefStatus::Done(_)) && update.new.is_some());
+        let uses_lfs = moved.is_some() && any_new && job.lfs.answer(&mut self.source);
         Ok(Outcome {
             refs,
             route,
@@ -68,7 +65,7 @@ impl Session {
         })
     }
 
-    fn job(&self, plan: &Plan, commands: Vec<Command>, policy: &Policy) -> Job {
+    fn job(&self, plan: &Plan, commands: Commands, policy: &Policy) -> Job {
         let (local, wants) = match &self.local {
             Some(local) => local.split(&plan.wants),
             None => (None, plan.wants.clone()),
@@ -96,23 +93,26 @@ impl Session {
         (job, course, retry): (&Job, &Course, RetryPolicy),
         err: Error,
         progress: &dyn Progress,
-    ) -> Result<Vec<RefOutcome>> {
+    ) -> Result<Vec<RefStatus>> {
         let why = err.message().to_owned();
-        let sent = (job.push.commands.as_slice(), &course.half_way);
+        let commands = &job.push.commands;
+        let sent = (commands, &course.half_way);
         let seen = aftermath::of_lost_answer(&mut self.target, sent, err, retry)?;
         progress.warning(&format!(
             "the target's answer was lost ({why}); its refs show what has arrived"
         ));
-        let outcome = |(update, action): (&Update, &Action)| {
-            let mut outcome = planned(update, action);
-            match seen.get(&update.target).filter(|_| changes(action)) {
-                Some(Seen::New) | None => {}
-                Some(Seen::Old) => outcome.status = RefStatus::Unanswered,
-                Some(Seen::Other) => outcome.status = RefStatus::Moved(why.clone()),
+        let mut statuses = plan.statuses();
+        for (number, seen) in commands.numbers().zip(seen) {
+            let Some(status) = statuses.get_mut(number) else {
+                continue;
+            };
+            match seen {
+                Seen::New => {}
+                Seen::Old => *status = RefStatus::Unanswered,
+                Seen::Other => *status = RefStatus::Moved(why.as_str().into()),
             }
-            outcome
-        };
-        Ok(plan.updates.iter().zip(&plan.actions).map(outcome).collect())
+        }
+        Ok(statuses)
     }
 
     /// Nothing is left to do, so what an earlier run has left for a later one is of no use any more.
@@ -140,26 +140,17 @@ impl Session {
 
     /// Deletes first, so that their names are free; then the branch that HEAD shall name, because hosts make the first
     /// branch they get the default one.
-    fn commands(&self, updates: &[Update], actions: &[Action]) -> Vec<Command> {
-        let null = ObjectId::null(self.target.format());
+    fn commands(&self, plan: &Plan) -> Commands {
         let head = self.source.advertisement().head.as_ref();
-        let mut commands: Vec<_> = updates
-            .iter()
-            .zip(actions)
-            .filter(|(_, action)| changes(action))
-            .map(|(update, _)| Command {
-                name: update.target.clone(),
-                old: update.old.unwrap_or(null),
-                new: update.new.unwrap_or(null),
-            })
-            .collect();
-        commands.sort_by_key(|command| {
-            (
-                !command.new.is_null(),
-                head.is_none_or(|head| command.name != *head),
-            )
+        let changing = (0..).zip(&plan.actions).filter(|(_, action)| changes(action));
+        let mut order: Vec<u32> = changing.map(|(number, _)| number).collect();
+        order.sort_by_key(|number| {
+            let update = plan.updates.get(*number as usize);
+            let creates = update.is_some_and(|update| update.new.is_some());
+            let is_head = head.is_some_and(|head| update.is_some_and(|update| update.target == *head));
+            (creates, !is_head)
         });
-        commands
+        plan.updates.commands(order)
     }
 }
 
@@ -167,38 +158,21 @@ fn is_in_step(actions: &[Action]) -> bool {
     actions.iter().all(|action| *action == Action::UpToDate)
 }
 
-/// What became of each update. The report is looked up in, not copied: both can be long.
-fn outcomes(updates: &[Update], actions: &[Action], mut report: Report) -> Vec<RefOutcome> {
-    report.refs.sort_by(|one, other| one.name.cmp(&other.name));
-    let outcome = |(update, action): (&Update, &Action)| {
-        let mut outcome = planned(update, action);
-        if changes(action) {
-            let name: &BStr = update.target.as_ref();
-            let found = report
-                .refs
-                .binary_search_by(|entry| entry.name.as_bstr().cmp(name));
-            let verdict = found.ok().and_then(|place| report.refs.get(place));
-            outcome.status = reported(update, verdict, &report);
+/// What became of each update.
+fn statuses(plan: &Plan, commands: &Commands, report: Report) -> Vec<RefStatus> {
+    let mut statuses = plan.statuses();
+    for (number, verdict) in commands.numbers().zip(report.verdicts) {
+        if let Some(status) = statuses.get_mut(number) {
+            *status = status_of(verdict, report.unpack_error.as_deref());
         }
-        outcome
-    };
-    updates.iter().zip(actions).map(outcome).collect()
+    }
+    statuses
 }
 
-fn reported(update: &Update, verdict: Option<&RefReport>, report: &Report) -> RefStatus {
-    match (verdict, &report.unpack_error) {
-        (
-            Some(RefReport {
-                error: Some(words), ..
-            }),
-            _,
-        ) => RefStatus::Refused(words.to_string()),
-        (Some(RefReport { options, .. }), _) => RefStatus::Done {
-            old: update.old,
-            new: update.new,
-            options: options.clone(),
-        },
-        (None, Some(words)) => RefStatus::Refused(format!("unpacker error: {words}")),
-        (None, None) => RefStatus::Refused("the target did not report what became of it".into()),
+fn status_of(verdict: Verdict, unpack_error: Option<&str>) -> RefStatus {
+    match (verdict, unpack_error) {
+        (Verdict::Done(options), _) => RefStatus::Done(options),
+        (Verdict::Silence, Some(words)) => RefStatus::Refused(format!("unpacker error: {words}").into()),
+        (other, _) => RefStatus::Refused(other.refusal().unwrap_or_default().into()),
     }
 }

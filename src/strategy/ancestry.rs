@@ -101,8 +101,8 @@ enum Reverse {
 
 fn reverse(source: &mut Source, question: Question) -> Result<Reverse> {
     let request = FetchRequest {
-        wants: vec![question.old],
-        haves: vec![question.new],
+        wants: [question.old].into(),
+        haves: [question.new].into(),
         done: true,
         ofs_delta: true,
         ..FetchRequest::default()
@@ -151,8 +151,8 @@ fn unknown_there(source: &mut Source, question: Question) -> Result<Answer> {
 
 fn forward_request(questions: &[Question]) -> FetchRequest {
     FetchRequest {
-        wants: unique(questions.iter().map(|question| question.new)),
-        haves: unique(questions.iter().map(|question| question.old)),
+        wants: unique(questions.iter().map(|question| question.new)).into(),
+        haves: unique(questions.iter().map(|question| question.old)).into(),
         ofs_delta: true,
         filter: Some("tree:0"),
         ..FetchRequest::default()

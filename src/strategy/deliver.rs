@@ -1,6 +1,7 @@
 //! Carrying a job out by the route that was chosen, and by another one where that one turns out not to be open.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use gix_hash::ObjectId;
 
@@ -33,11 +34,11 @@ pub struct Job {
     /// The commands for the target.
     pub push: PushRequest,
     /// The objects that the target lacks and the source has.
-    pub wants: Vec<ObjectId>,
+    pub wants: Arc<[ObjectId]>,
     /// Those that only the local repository has.
     pub local: Option<LocalWork>,
     /// The objects that the target has, with all they reach.
-    pub haves: Vec<ObjectId>,
+    pub haves: Arc<[ObjectId]>,
     /// How.
     pub terms: Terms,
     /// Ask both sides for words about their progress.
@@ -121,10 +122,10 @@ pub fn deliver(
         }
         _ => another_way(&mut ends, job, (course, report), &listening)?,
     };
-    if !pins.is_empty() && report.did_all(job.push.names()) {
+    if !pins.is_empty() && report.did_all() {
         pins.tidy(
             &mut ends,
-            job.push.commands.iter().map(|command| command.new),
+            job.push.commands.iter().filter_map(|command| command.new),
             progress,
         );
     }

@@ -61,7 +61,7 @@ fn is_used(source: &mut Source, tip: ObjectId) -> Result<bool> {
         return Ok(false);
     };
     let request = FetchRequest {
-        wants: vec![attributes],
+        wants: [attributes].into(),
         ..question()
     };
     let blob = scan(source, &request, |object| {
@@ -81,7 +81,7 @@ fn question() -> FetchRequest {
 /// The blob that is called `.gitattributes` in the root tree of `tip`.
 fn root_attributes(source: &mut Source, tip: ObjectId) -> Result<Option<ObjectId>> {
     let request = FetchRequest {
-        wants: vec![tip],
+        wants: [tip].into(),
         deepen: source.can_deepen().then_some(1),
         // The root tree, and nothing below it.
         filter: Some("tree:1"),

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use gix_hash::ObjectId;
 
@@ -66,13 +67,13 @@ impl LocalWork {
     }
 
     /// The part of the work that `wants` name, and the wants that it leaves to the source.
-    pub fn split(&self, wants: &[ObjectId]) -> (Option<LocalWork>, Vec<ObjectId>) {
+    pub fn split(&self, wants: &[ObjectId]) -> (Option<LocalWork>, Arc<[ObjectId]>) {
         let (tips, rest): (Vec<_>, Vec<_>) = wants.iter().partition(|oid| self.has(oid));
         let work = (!tips.is_empty()).then(|| LocalWork {
             git: self.git.clone(),
             tips: tips.into_iter().collect(),
         });
-        (work, rest)
+        (work, rest.into())
     }
 
     /// `GIT_ALTERNATE_OBJECT_DIRECTORIES` for a repository that borrows the local objects.
@@ -243,8 +244,8 @@ fn acknowledged(source: &mut Source, oids: &[ObjectId]) -> Result<HashSet<Object
         return Ok(HashSet::new());
     }
     let request = FetchRequest {
-        wants: vec![want],
-        haves: oids.to_vec(),
+        wants: [want].into(),
+        haves: oids.into(),
         ofs_delta: true,
         filter: Some("tree:0"),
         ..FetchRequest::default()

@@ -36,8 +36,8 @@ pub fn missing(source: &mut Source, oids: &[ObjectId]) -> Result<HashSet<ObjectI
 /// Those of [`Source::fetch`].
 pub fn reach_all(source: &mut Source, from: Vec<ObjectId>, oids: Vec<ObjectId>) -> Result<bool> {
     let request = FetchRequest {
-        wants: oids,
-        haves: from,
+        wants: oids.into(),
+        haves: from.into(),
         done: true,
         ofs_delta: true,
         filter: Some("tree:0"),
@@ -54,8 +54,8 @@ pub fn reach_all(source: &mut Source, from: Vec<ObjectId>, oids: Vec<ObjectId>) 
 
 fn serves(source: &mut Source, oids: &[ObjectId]) -> Result<bool> {
     let request = FetchRequest {
-        wants: oids.to_vec(),
-        haves: oids.to_vec(),
+        wants: oids.into(),
+        haves: oids.into(),
         done: true,
         ofs_delta: true,
         filter: Some("tree:0"),

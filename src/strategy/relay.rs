@@ -58,7 +58,7 @@ fn attempt(
 ) -> Result<Relayed> {
     if job.wants.is_empty() {
         let empty = empty_pack(target.format());
-        let only_deletes = job.push.commands.iter().all(|command| command.new.is_null());
+        let only_deletes = job.push.commands.iter().all(|command| command.new.is_none());
         let body = if only_deletes {
             Body::Nothing
         } else {

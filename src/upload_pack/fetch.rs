@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, Read, Write};
+use std::sync::Arc;
 
 use bstr::{BString, ByteSlice};
 use gix_hash::{Kind as Format, ObjectId};
@@ -29,9 +30,9 @@ const NEAR: u64 = 64 * 1024;
 #[derive(Debug, Clone, Default)]
 pub struct FetchRequest {
     /// Objects to send, with all they reach.
-    pub wants: Vec<ObjectId>,
+    pub wants: Arc<[ObjectId]>,
     /// Objects that the other side has already, with all they reach.
-    pub haves: Vec<ObjectId>,
+    pub haves: Arc<[ObjectId]>,
     /// Send the pack at once, without waiting for agreement about the haves.
     pub done: bool,
     /// Deltas may build on objects that only the haves promise.

@@ -73,7 +73,7 @@ impl Source {
         tips: &mut Tips,
     ) -> Result<()> {
         let request = FetchRequest {
-            wants: wants.to_vec(),
+            wants: wants.into(),
             done: true,
             ofs_delta: true,
             deepen: self.can_deepen().then_some(1),

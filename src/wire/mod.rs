@@ -1,5 +1,7 @@
 //! Bytes to values and back. What lives here decides nothing and opens nothing.
 
+pub mod changes;
+pub mod columns;
 pub mod ids;
 pub mod object;
 pub mod pack;

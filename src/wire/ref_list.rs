@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use bstr::{BStr, ByteSlice};
-use gix_hash::{Kind as Format, ObjectId, oid};
+use bstr::BStr;
+use gix_hash::{Kind as Format, ObjectId};
 
+use super::columns::{Ids, Names, Sparse};
 use super::refs::RemoteRef;
 use crate::error::{Error, Kind, Result};
 
@@ -12,90 +13,73 @@ use crate::error::{Error, Kind, Result};
 /// bytes, in four allocations for all of them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RefList {
-    names: Vec<u8>,
-    /// Where each name ends.
-    ends: Vec<u32>,
-    /// The ids in one row; an [`ObjectId`] has room for the longest hash.
-    values: Vec<u8>,
+    names: Names,
+    values: Ids,
     /// That of all values.
     format: Option<Format>,
-    /// What the few tag objects among the values peel to, by number.
-    peeled: Vec<(u32, ObjectId)>,
+    /// What the few tag objects among the values peel to.
+    peeled: Sparse<ObjectId>,
 }
 
 impl RefList {
     /// Append `entry`.
     ///
     /// # Errors
-    /// [`Kind::Limit`] when all names together have more than 4 GiB, [`Kind::Peer`] when its value has another format than
-    /// those before.
+    /// [`Kind::Limit`] when there are more than four thousand million, [`Kind::Peer`] when its value has another format
+    /// than those before.
     pub fn push(&mut self, entry: RemoteRef<'_>) -> Result<()> {
-        let too_many = |_| Error::new(Kind::Limit, "too many refs");
-        let end = u32::try_from(self.names.len() + entry.name.len()).map_err(too_many)?;
-        let number = u32::try_from(self.len()).map_err(too_many)?;
+        if u32::try_from(self.len()).is_err() {
+            return Err(Error::new(Kind::Limit, "too many refs"));
+        }
         if *self.format.get_or_insert(entry.oid.kind()) != entry.oid.kind() {
             let message = format!("advertises {} among ids of another format", entry.oid);
             return Err(Error::new(Kind::Peer, message));
         }
-        self.names.extend_from_slice(entry.name);
-        self.ends.push(end);
-        self.values.extend_from_slice(entry.oid.as_slice());
-        self.peeled.extend(entry.peeled.map(|oid| (number, oid)));
+        let number = self.len();
+        self.names.push(entry.name);
+        self.values.push(Some(entry.oid));
+        entry
+            .peeled
+            .into_iter()
+            .for_each(|oid| self.peeled.push(number, oid));
         Ok(())
     }
 
     /// Say what the last ref peels to, if that is the one called `name`.
     pub(super) fn peel_last(&mut self, name: &BStr, oid: ObjectId) -> bool {
-        let last = self.len().checked_sub(1).and_then(|number| self.get(number));
-        if last.is_none_or(|last| last.name != name || last.peeled.is_some()) {
+        let Some(number) = self.len().checked_sub(1) else {
             return false;
+        };
+        let last = self.get(number);
+        let fits = last.is_some_and(|last| last.name == name && last.peeled.is_none());
+        if fits {
+            self.peeled.push(number, oid);
         }
-        // There are not more refs than fit: `push` has seen to that.
-        let number = u32::try_from(self.len() - 1);
-        self.peeled.extend(number.into_iter().map(|number| (number, oid)));
-        true
+        fits
     }
 
     /// How many refs there are.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.names.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.names.is_empty()
     }
 
     /// The ref with this number, counted from zero.
     pub fn get(&self, number: usize) -> Option<RemoteRef<'_>> {
-        let peeled = self
-            .peeled
-            .binary_search_by_key(&number, |(of, _)| *of as usize)
-            .ok()
-            .and_then(|at| self.peeled.get(at));
         Some(RemoteRef {
-            name: self.name(number)?,
-            oid: self.value(number)?,
-            peeled: peeled.map(|(_, oid)| *oid),
+            name: self.names.get(number)?,
+            oid: self.values.get(number).or(self.format.map(ObjectId::null))?,
+            peeled: self.peeled.get(number).copied(),
         })
     }
 
     /// All refs in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = RemoteRef<'_>> + Clone {
-        let mut start = 0;
-        let mut peeled = self.peeled.iter().peekable();
-        let width = self.format.map_or(1, |format| format.len_in_bytes());
-        let named = self.ends.iter().zip(self.values.chunks_exact(width)).enumerate();
-        named.map(move |(number, (end, oid))| {
-            let end = *end as usize;
-            let name = self.names.get(std::mem::replace(&mut start, end)..end);
-            let peels_to = peeled.next_if(|(of, _)| *of as usize == number);
-            RemoteRef {
-                name: name.unwrap_or_default().as_bstr(),
-                oid: id(oid),
-                peeled: peels_to.map(|(_, oid)| *oid),
-            }
-        })
+    pub fn iter(&self) -> impl Iterator<Item = RemoteRef<'_>> + Clone {
+        (0..self.len()).filter_map(|number| self.get(number))
     }
 
     /// The number of the first ref that is not before `name`. Only in a [sorted](RefList::sort) list.
@@ -103,7 +87,7 @@ impl RefList {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.name(middle).is_some_and(|other| other < name) {
+            if self.names.get(middle).is_some_and(|other| other < name) {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -121,35 +105,14 @@ impl RefList {
     pub fn sort(&mut self) {
         if !self.iter().is_sorted_by_key(|entry| entry.name) {
             let mut order: Vec<usize> = (0..self.len()).collect();
-            order.sort_by_key(|number| self.name(*number));
+            order.sort_by_key(|number| self.names.get(*number));
             let sorted = order.into_iter().filter_map(|number| self.get(number));
             // What fitted once fits again.
             *self = sorted.collect();
         }
-        self.names.shrink_to_fit();
-        self.ends.shrink_to_fit();
-        self.values.shrink_to_fit();
+        self.names.shrink();
+        self.values.shrink();
     }
-
-    fn value(&self, number: usize) -> Option<ObjectId> {
-        let width = self.format?.len_in_bytes();
-        let start = number.checked_mul(width)?;
-        self.values.get(start..start.checked_add(width)?).map(id)
-    }
-
-    fn name(&self, number: usize) -> Option<&BStr> {
-        let end = *self.ends.get(number)? as usize;
-        let start = match number.checked_sub(1) {
-            Some(last) => *self.ends.get(last)? as usize,
-            None => 0,
-        };
-        Some(self.names.get(start..end)?.as_bstr())
-    }
-}
-
-/// The id in `bytes`, which are as many as one has.
-fn id(bytes: &[u8]) -> ObjectId {
-    oid::try_from_bytes(bytes).map_or(ObjectId::null(Format::Sha1), ToOwned::to_owned)
 }
 
 /// What does not fit any more is left out.
@@ -193,7 +156,7 @@ mod tests {
         ];
         let list: RefList = refs.into_iter().collect();
         assert!(list.iter().eq(refs));
-        assert_eq!((list.len(), list.iter().len()), (4, 4));
+        assert_eq!(list.len(), 4);
         assert!(
             (0..5)
                 .map(|at| list.get(at))

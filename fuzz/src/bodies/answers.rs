@@ -78,8 +78,8 @@ fn fetch(answer: &[u8], protocol: Protocol, deepen: Option<u32>, step: usize) ->
     all.extend_from_slice(answer);
     let mut source = Source::connect(piped(&all, protocol, step)).unwrap();
     let request = FetchRequest {
-        wants: vec![ObjectId::null(gix_hash::Kind::Sha1)],
-        haves: vec![have()],
+        wants: [ObjectId::null(gix_hash::Kind::Sha1)].into(),
+        haves: [have()].into(),
         done: true,
         deepen,
         ..FetchRequest::default()

@@ -3,8 +3,9 @@
 use std::io::{BufReader, Read};
 
 use bstr::ByteSlice;
-use git_remote_sync::receive_pack::{Body, Command, PushRequest, Target};
-use git_remote_sync::wire::report::{RefOption, Report};
+use git_remote_sync::receive_pack::{Body, PushRequest, Target};
+use git_remote_sync::wire::changes::{Change, Commands};
+use git_remote_sync::wire::report::{RefOption, Report, Verdict};
 use gix_hash::ObjectId;
 use gix_transport::Protocol;
 
@@ -15,10 +16,12 @@ use super::stateless::WithoutResponseEnds;
 
 /// A report, by itself, inside a side-band, and behind a push.
 pub fn report_status(data: &[u8]) {
-    let alone = Report::parse(data).map_err(|err| told(&err));
+    let commands = deletions();
+    let alone = Report::parse(data, &commands).map_err(|err| told(&err));
     if let Ok(report) = &alone {
         check(report);
-        assert_eq!(Report::parse(&written(report)).as_ref().ok(), Some(report));
+        let again = Report::parse(&written(report, &commands), &commands);
+        assert_eq!(again.as_ref().ok(), Some(report));
     }
     for capabilities in ["report-status", "report-status-v2 side-band-64k"] {
         let pushed = same_in_pieces(|step| push(capabilities, data, step));
@@ -46,17 +49,26 @@ pub fn pkt_lines(data: &[u8]) {
     assert_eq!(again, out, "there was one left");
 }
 
+/// The commands that are reported on.
+fn deletions() -> Commands {
+    let deletion = |name: &'static str| Change {
+        name: name.into(),
+        old: ObjectId::from_hex(&[b'1'; 40]).ok(),
+        new: None,
+    };
+    ["refs/heads/main", "refs/heads/x", "refs/for/main"]
+        .map(deletion)
+        .into_iter()
+        .collect()
+}
+
 fn push(capabilities: &str, answer: &[u8], step: usize) -> Result<Report, String> {
     let main = ObjectId::from_hex(&[b'1'; 40]).unwrap();
     let line = format!("{main} refs/heads/main\0delete-refs {capabilities}\n");
     let all = [&pkt(line.as_bytes()), b"0000".as_slice(), answer].concat();
     let mut target = Target::connect(piped(&all, Protocol::V1, step)).unwrap();
     let request = PushRequest {
-        commands: vec![Command {
-            name: "refs/heads/main".into(),
-            old: main,
-            new: ObjectId::null(main.kind()),
-        }],
+        commands: deletions(),
         ..PushRequest::default()
     };
     let report = target.push(&request, Body::Nothing, &Words::default());
@@ -69,9 +81,10 @@ fn push(capabilities: &str, answer: &[u8], step: usize) -> Result<Report, String
 
 fn check(report: &Report) {
     report.unpack_error.iter().for_each(|text| assert_printable(text));
-    for entry in &report.refs {
-        entry.error.iter().for_each(|text| assert_printable(text));
-        for option in &entry.options {
+    for verdict in &report.verdicts {
+        verdict.refusal().into_iter().for_each(assert_printable);
+        let Verdict::Done(options) = verdict else { continue };
+        for option in options {
             if let RefOption::Refname(name) = option {
                 // It goes to git in a line of its own.
                 gix_validate::reference::name(name.as_bstr()).unwrap();
@@ -80,15 +93,20 @@ fn check(report: &Report) {
     }
 }
 
-fn written(report: &Report) -> Vec<u8> {
+fn written(report: &Report, commands: &Commands) -> Vec<u8> {
     let unpacked = report.unpack_error.as_deref().unwrap_or("ok");
     let mut lines = vec![format!("unpack {unpacked}").into_bytes()];
-    for entry in &report.refs {
-        lines.push(match &entry.error {
-            Some(why) => [b"ng ", entry.name.as_slice(), b" ", why.as_bytes()].concat(),
-            None => [b"ok ", entry.name.as_slice()].concat(),
-        });
-        lines.extend(entry.options.iter().map(|option| match option {
+    for (name, verdict) in commands.names().zip(&report.verdicts) {
+        let options = match verdict {
+            Verdict::Silence => continue,
+            Verdict::Refused(why) => {
+                lines.push([b"ng ", name.as_bytes(), b" ", why.as_bytes()].concat());
+                continue;
+            }
+            Verdict::Done(options) => options,
+        };
+        lines.push([b"ok ", name.as_bytes()].concat());
+        lines.extend(options.iter().map(|option| match option {
             RefOption::Refname(name) => [b"option refname ", name.as_slice()].concat(),
             RefOption::OldOid(oid) => format!("option old-oid {oid}").into_bytes(),
             RefOption::NewOid(oid) => format!("option new-oid {oid}").into_bytes(),

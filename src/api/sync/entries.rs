@@ -1,63 +1,79 @@
 //! From plans and outcomes to what is reported about each ref.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bstr::BStr;
 
-use super::super::run::{Entry, EntryAction, Run, Status};
+use super::super::entries::{Entries, Entry, EntryAction, Status};
 use crate::error::{Error, Kind, Side, printable};
 use crate::plan::{Action, Choice, Obstacles, RefPair, Rejection, Update};
-use crate::session::{Plan, REF_MOVED, RefOutcome, RefStatus, UNANSWERED};
-use crate::wire::ref_name::RefName;
+use crate::session::{Plan, REF_MOVED, RefStatus, UNANSWERED};
 use crate::wire::refs::{Advertisement, RemoteRef};
 use crate::wire::report::RefOption;
 
-/// The entries of a plan that was not carried out yet, in the order of the choice. `plan` answers for what has no
-/// obstacle and is not up to date, in the same order.
-pub(super) fn planned(choice: &Choice, obstacles: &Obstacles, plan: &Plan) -> Vec<Entry> {
-    let mut judged = plan.updates.iter().zip(&plan.actions).peekable();
-    let mut entries = Vec::with_capacity(choice.wanted().count() + choice.prunes.len());
+/// What became of a plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Deed<'a> {
+    /// It is only a plan so far.
+    Planned,
+    /// Nothing is pushed, because some refs are blocked.
+    Withheld,
+    /// The run broke off, and it is not known what became of what was under way.
+    BrokenOff,
+    /// It was carried out.
+    Done {
+        /// What became of each update.
+        statuses: &'a [RefStatus],
+        /// Refusals are only warned about.
+        tolerant: bool,
+    },
+}
+
+/// An entry for each ref of the choice, in its order. `plan` answers for what has no obstacle and is not up to date, in
+/// the same order.
+pub(super) fn entries(choice: &Choice, obstacles: &Obstacles, plan: &Plan, deed: Deed<'_>) -> Entries {
+    let mut judged = (0..).zip(plan.updates.iter().zip(&plan.actions)).peekable();
+    let mut entries = Entries::default();
     for pair in choice.wanted() {
         entries.push(
-            match judged.next_if(|(update, _)| update.target == *pair.target) {
-                Some((update, action)) => {
-                    let source = same_or_new(&update.target, pair.source.name);
-                    judged_entry(Some(source), update, action)
-                }
+            match judged.next_if(|(_, (update, _))| update.target == pair.target) {
+                Some((number, judged)) => judged_entry(Some(pair.source.name), judged, deed, number),
                 None => not_judged(pair, obstacles),
             },
         );
     }
     // What is left are the deletions.
-    entries.extend(judged.map(|(update, action)| judged_entry(None, update, action)));
+    for (number, judged) in judged {
+        entries.push(judged_entry(None, judged, deed, number));
+    }
     entries
 }
 
-fn not_judged(pair: RefPair<'_>, obstacles: &Obstacles) -> Entry {
-    let target = RefName::from(pair.target);
-    let obstacle = obstacles.get(&target);
+fn not_judged<'a>(pair: RefPair<'a>, obstacles: &Obstacles) -> Entry<'a> {
+    let obstacle = obstacles.get(pair.target);
     let (action, status) = match obstacle {
         Some(_) => (EntryAction::Blocked, Status::Blocked),
         None => (EntryAction::UpToDate, Status::UpToDate),
     };
     Entry {
-        source: Some(same_or_new(&target, pair.source.name)),
-        target,
+        source: Some(pair.source.name),
+        target: pair.target,
         old: obstacle.is_none().then_some(pair.source.oid),
         new: Some(pair.source.oid),
         action,
         status,
-        reason: obstacle.map(|other| format!("'{}' on the target is in the way", printable(other))),
+        reason: obstacle.map(|other| format!("'{}' on the target is in the way", printable(other)).into()),
     }
 }
 
-/// `name`, in no more memory than needed.
-fn same_or_new(like: &RefName, name: &BStr) -> RefName {
-    if *like == *name { like.clone() } else { name.into() }
-}
-
-/// What was judged about one update, for which `source` is the source's ref.
-pub(crate) fn judged_entry(source: Option<RefName>, update: &Update, action: &Action) -> Entry {
+/// What was judged about the update with this `number`, for which `source` is the source's ref, and what became of it.
+pub(crate) fn judged_entry<'a>(
+    source: Option<&'a BStr>,
+    (update, action): (Update<'a>, &'a Action),
+    deed: Deed<'a>,
+    number: usize,
+) -> Entry<'a> {
     let (action, status, reason) = match action {
         Action::UpToDate => (EntryAction::UpToDate, Status::UpToDate, None),
         Action::Create => (EntryAction::Create, Status::Planned, None),
@@ -67,19 +83,61 @@ pub(crate) fn judged_entry(source: Option<RefName>, update: &Update, action: &Ac
         Action::Reject(why) => (EntryAction::Blocked, Status::Blocked, Some(words(why))),
         Action::Ask(_) => (EntryAction::Blocked, Status::Blocked, Some("not judged".into())),
     };
-    Entry {
+    let planned = Entry {
         source,
-        target: update.target.clone(),
+        target: update.target,
         old: update.old,
         new: update.new,
         action,
         status,
         reason,
+    };
+    match deed {
+        _ if status != Status::Planned => planned,
+        Deed::Planned => planned,
+        Deed::Withheld => Entry {
+            reason: Some(NOT_PUSHED.into()),
+            ..planned
+        },
+        Deed::BrokenOff => Entry {
+            status: Status::Failed,
+            ..planned
+        },
+        Deed::Done { statuses, tolerant } => done(planned, statuses.get(number), tolerant),
+    }
+}
+
+/// Enter into `planned` what the target did.
+fn done<'a>(planned: Entry<'a>, became: Option<&'a RefStatus>, tolerant: bool) -> Entry<'a> {
+    let (status, reason): (_, Option<Cow<'a, str>>) = match became {
+        Some(RefStatus::Done(options)) => {
+            let new = options.iter().rev().find_map(|option| match option {
+                RefOption::NewOid(oid) => Some(*oid),
+                _ => None,
+            });
+            return Entry {
+                status: Status::Ok,
+                new: new.or(planned.new),
+                ..planned
+            };
+        }
+        Some(RefStatus::UpToDate) => (Status::UpToDate, None),
+        Some(RefStatus::Rejected(why)) => (Status::Blocked, Some(words(why))),
+        Some(RefStatus::Refused(why)) if tolerant => (Status::Warned, Some((&**why).into())),
+        Some(RefStatus::Refused(why)) => (Status::Rejected, Some((&**why).into())),
+        Some(RefStatus::Moved(why)) => (Status::Rejected, Some(format!("{REF_MOVED} ({why})").into())),
+        Some(RefStatus::Unanswered) => (Status::Failed, Some(UNANSWERED.into())),
+        None => (Status::Failed, None),
+    };
+    Entry {
+        status,
+        reason,
+        ..planned
     }
 }
 
 /// Words for people who did not type `git push`.
-fn words(why: &Rejection) -> String {
+fn words(why: &Rejection) -> Cow<'static, str> {
     match why {
         Rejection::NonFastForward => "diverged".into(),
         Rejection::FetchFirst => "diverged: the target has commits that the source lacks".into(),
@@ -88,20 +146,20 @@ fn words(why: &Rejection) -> String {
         Rejection::StaleInfo => "stale info".into(),
         Rejection::NotOnSource => "not on the source".into(),
         Rejection::AtomicPushFailed => "another ref of the atomic push is blocked".into(),
-        Rejection::Other(words) => words.clone(),
+        Rejection::CannotReplace(_) => why.words(),
     }
 }
 
 /// The refs that forbid a bootstrap, and with them all that was to be created.
-pub(super) fn not_a_bootstrap(choice: &Choice, target: &Advertisement) -> Vec<Entry> {
+pub(super) fn not_a_bootstrap(choice: &Choice, target: &Advertisement) -> Entries {
     let existing = target.refs.iter().filter(|entry| choice.manages(entry.name));
     let mut there: BTreeMap<&BStr, RemoteRef<'_>> = existing.map(|entry| (entry.name, entry)).collect();
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries = Entries::default();
     for pair in choice.wanted() {
         let old = there.remove(pair.target);
         entries.push(Entry {
-            source: Some(pair.source.name.into()),
-            target: pair.target.into(),
+            source: Some(pair.source.name),
+            target: pair.target,
             old: old.map(|entry| entry.oid),
             new: Some(pair.source.oid),
             action: old.map_or(EntryAction::Create, |_| EntryAction::Blocked),
@@ -109,15 +167,17 @@ pub(super) fn not_a_bootstrap(choice: &Choice, target: &Advertisement) -> Vec<En
             reason: Some(old.map_or(NOT_PUSHED, |_| EXISTS).into()),
         });
     }
-    entries.extend(there.into_values().map(|other| Entry {
-        source: None,
-        target: other.name.into(),
-        old: Some(other.oid),
-        new: None,
-        action: EntryAction::Blocked,
-        status: Status::Blocked,
-        reason: Some(EXISTS.into()),
-    }));
+    for other in there.into_values() {
+        entries.push(Entry {
+            source: None,
+            target: other.name,
+            old: Some(other.oid),
+            new: None,
+            action: EntryAction::Blocked,
+            status: Status::Blocked,
+            reason: Some(EXISTS.into()),
+        });
+    }
     entries
 }
 
@@ -130,66 +190,18 @@ pub(super) fn any_blocked(obstacles: &Obstacles, plan: &Plan) -> bool {
     !obstacles.is_empty() || plan.actions.iter().any(is_blocked)
 }
 
-/// Nothing is pushed, because of others.
-pub(super) fn mark_refused(run: &mut Run) {
-    for entry in run.refs.iter_mut().filter(|e| e.status == Status::Planned) {
-        entry.reason = Some(NOT_PUSHED.into());
-    }
-}
-
-/// Enter what the target did. With `tolerant`, refusals are only warned about.
-pub(super) fn enter(run: &mut Run, outcomes: &[RefOutcome], tolerant: bool) {
-    let mut by_name: Vec<&RefOutcome> = outcomes.iter().collect();
-    by_name.sort_by(|one, other| one.target.cmp(&other.target));
-    let status_of = |name: &RefName| {
-        let found = by_name.binary_search_by(|outcome| outcome.target.cmp(name));
-        Some(&by_name.get(found.ok()?)?.status)
-    };
-    let (mut moved, mut unanswered) = (Vec::new(), Vec::new());
-    for entry in run.refs.iter_mut().filter(|e| e.status == Status::Planned) {
-        match status_of(&entry.target) {
-            Some(RefStatus::Done { options, .. }) => {
-                entry.status = Status::Ok;
-                for option in options {
-                    if let RefOption::NewOid(oid) = option {
-                        entry.new = Some(*oid);
-                    }
-                }
-            }
-            Some(RefStatus::UpToDate) => entry.status = Status::UpToDate,
-            Some(RefStatus::Rejected(why)) => {
-                entry.status = Status::Blocked;
-                entry.reason = Some(words(why));
-            }
-            Some(RefStatus::Refused(why)) => {
-                entry.status = if tolerant {
-                    Status::Warned
-                } else {
-                    Status::Rejected
-                };
-                entry.reason = Some(why.clone());
-            }
-            Some(RefStatus::Moved(why)) => {
-                entry.status = Status::Rejected;
-                entry.reason = Some(format!("{REF_MOVED} ({why})"));
-                moved.push(printable(&entry.target));
-            }
-            Some(RefStatus::Unanswered) => {
-                entry.status = Status::Failed;
-                entry.reason = Some(UNANSWERED.into());
-                unanswered.push(printable(&entry.target));
-            }
-            None => entry.status = Status::Failed,
-        }
-    }
-    if let Some(err) = spoiled(&moved, &unanswered) {
-        run.error.get_or_insert(err);
-    }
-}
-
 /// What scripts should know about refs that another run may bring through.
-fn spoiled(moved: &[String], unanswered: &[String]) -> Option<Error> {
-    let (kind, names, what, hint) = match (moved, unanswered) {
+pub(super) fn spoiled(plan: &Plan, statuses: &[RefStatus]) -> Option<Error> {
+    let names = |which: fn(&RefStatus) -> bool| {
+        let all = plan.updates.iter().zip(statuses);
+        let those = all.filter(|(_, status)| which(status));
+        those
+            .map(|(update, _)| printable(update.target))
+            .collect::<Vec<_>>()
+    };
+    let moved = names(|status| matches!(status, RefStatus::Moved(_)));
+    let unanswered = names(|status| matches!(status, RefStatus::Unanswered));
+    let (kind, names, what, hint) = match (&moved[..], &unanswered[..]) {
         ([], []) => return None,
         ([], names) => (
             Kind::Network,

@@ -1,7 +1,8 @@
 //! Carrying a plan out.
 
-use super::super::run::{Entry, Run, Status};
-use super::entries;
+use super::super::entries::Entries;
+use super::super::run::Run;
+use super::entries::{self, Deed};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::session::{Outcome, Plan, Policy, Session, changes};
@@ -10,7 +11,7 @@ use crate::session::{Outcome, Plan, Policy, Session, changes};
 pub(crate) struct Telling<'a> {
     /// The entries of the plan. They are made when the push is over, for many refs take as much memory there as on their
     /// way.
-    pub(crate) planned: &'a dyn Fn() -> Vec<Entry>,
+    pub(crate) entries: &'a dyn Fn(Deed<'_>) -> Entries,
     /// Refusals are only warned about.
     pub(crate) tolerant: bool,
     pub(crate) progress: &'a dyn Progress,
@@ -27,7 +28,7 @@ pub(crate) fn execute(
     let progress = telling.progress;
     let commands = plan.actions.iter().filter(|action| changes(action)).count();
     if commands == 0 || policy.dry_run {
-        run.refs = (telling.planned)();
+        run.refs = (telling.entries)(Deed::Planned);
         return session.execute(plan, policy, progress);
     }
     let sent = |session: &Session| session.target.link().traffic().bytes_sent;
@@ -40,7 +41,6 @@ pub(crate) fn execute(
     if sent(session) > sent_before {
         run.target_stats.commands = commands as u64;
     }
-    run.refs = (telling.planned)();
     match &result {
         Ok(outcome) => {
             run.route = Some(outcome.route);
@@ -48,14 +48,15 @@ pub(crate) fn execute(
                 run.pack = moved;
             }
             run.uses_lfs = outcome.uses_lfs;
-            entries::enter(run, &outcome.refs, telling.tolerant);
-        }
-        // It is not known what became of what was under way.
-        Err(_) => {
-            for entry in run.refs.iter_mut().filter(|e| e.status == Status::Planned) {
-                entry.status = Status::Failed;
+            run.refs = (telling.entries)(Deed::Done {
+                statuses: &outcome.refs,
+                tolerant: telling.tolerant,
+            });
+            if let Some(err) = entries::spoiled(plan, &outcome.refs) {
+                run.error.get_or_insert(err);
             }
         }
+        Err(_) => run.refs = (telling.entries)(Deed::BrokenOff),
     }
     result
 }

@@ -5,7 +5,8 @@ use std::thread::JoinHandle;
 
 use bstr::BString;
 
-use super::super::run::{Run, Status};
+use super::super::entries::Status;
+use super::super::run::Run;
 use crate::error::printable;
 use crate::session;
 use crate::transport::Traffic;

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use bstr::{BStr, BString};
 use gix_hash::ObjectId;
 
-use super::Update;
+use super::{Update, Updates};
 use crate::error::{Error, Kind, Result, Side, printable};
+use crate::wire::columns::Names;
 use crate::wire::ref_name::RefName;
 use crate::wire::refs::{Advertisement, RemoteRef};
 use namespaces::{HEADS, Managed, TAGS};
@@ -55,6 +56,8 @@ pub struct RefPair<'a> {
 pub struct Choice {
     source: Arc<Advertisement>,
     pairs: Vec<Pair>,
+    /// Names that differ from those of their source.
+    targets: Names,
     /// The target's refs that shall go, in the target's order. Empty unless pruning was asked for.
     pub prunes: Vec<RefName>,
     managed: Managed,
@@ -64,9 +67,9 @@ pub struct Choice {
 #[derive(Debug, Clone)]
 struct Pair {
     /// By number in the source's list.
-    source: usize,
-    /// Unless it has the same name.
-    target: Option<RefName>,
+    source: u32,
+    /// By number in [`Choice::targets`], unless it has the same name.
+    target: Option<u32>,
 }
 
 /// How far a run may go in overwriting what is there.
@@ -98,6 +101,7 @@ pub fn select(selection: &Selection, source: &Arc<Advertisement>, target: &Adver
     let mut choice = Choice {
         source: source.clone(),
         pairs: Vec::new(),
+        targets: Names::default(),
         prunes: Vec::new(),
         managed: Managed::of(selection),
     };
@@ -107,10 +111,10 @@ pub fn select(selection: &Selection, source: &Arc<Advertisement>, target: &Adver
     }
     for map in &selection.maps {
         let (name, target) = names::map(map, source)?;
-        choice.add(name.as_ref(), Some(target.into()));
+        choice.add(name.as_ref(), Some(target.as_ref()));
     }
     let named = choice.wanted().map(|pair| pair.target.into()).collect();
-    let whole = source.refs.iter().enumerate();
+    let whole = (0..).zip(source.refs.iter());
     let whole = whole.filter(|(_, entry)| choice.managed.has_namespace(entry.name));
     let whole: Vec<_> = whole.map(|(source, _)| Pair { source, target: None }).collect();
     choice.pairs.extend(whole);
@@ -137,37 +141,37 @@ impl Choice {
     }
 
     /// The updates for the engine, in the order of [`wanted`](Choice::wanted) and then [`prunes`](Choice::prunes). What
-    /// the target has already is left out.
-    pub fn updates(&self, target: &Advertisement, overwrite: Overwrite) -> Vec<Update> {
-        let update = |name: RefName, old: Option<ObjectId>, new: Option<RemoteRef<'_>>| Update {
-            target: name,
-            old,
-            new: new.map(|entry| entry.oid),
-            new_commit: new.map(|entry| entry.peeled_or_oid()),
-            new_is_commit: true,
-            on_source: true,
-            force: overwrite == Overwrite::Force,
-            lease: (overwrite == Overwrite::Lease).then(|| Box::new(old)),
-        };
+    /// the target has already is left out, and so is what has an obstacle.
+    pub fn updates(&self, target: &Advertisement, overwrite: Overwrite, obstacles: &Obstacles) -> Updates {
         let old = |name: &BStr| target.find(name).map(|entry| entry.oid);
         let wanted = self.wanted().filter_map(|pair| {
             let old = old(pair.target);
-            (old != Some(pair.source.oid)).then(|| update(pair.target.into(), old, Some(pair.source)))
+            let is_there = old == Some(pair.source.oid) || obstacles.contains_key(pair.target);
+            (!is_there).then(|| update(pair.target, (old, Some(pair.source)), overwrite))
         });
         let prunes = self.prunes.iter();
-        let prunes = prunes.map(|name| update(name.clone(), old(name), None));
+        let prunes = prunes.map(|name| update(name, (old(name), None), overwrite));
         wanted.chain(prunes).collect()
     }
 
     fn pair<'a>(&'a self, pair: &'a Pair) -> Option<RefPair<'a>> {
-        let source = self.source.refs.get(pair.source)?;
-        let target = pair.target.as_deref().unwrap_or(source.name);
+        let source = self.source.refs.get(pair.source as usize)?;
+        let target = match pair.target {
+            None => source.name,
+            Some(number) => self.targets.get(number as usize)?,
+        };
         Some(RefPair { source, target })
     }
 
-    fn add(&mut self, source: &BStr, target: Option<RefName>) {
-        let source = self.source.refs.position(source);
-        self.pairs.push(Pair { source, target });
+    fn add(&mut self, source: &BStr, target: Option<&BStr>) {
+        // Neither list has more members than there are numbers.
+        let source = self.source.refs.position(source) as u32;
+        let number = self.targets.len() as u32;
+        target.into_iter().for_each(|name| self.targets.push(name));
+        self.pairs.push(Pair {
+            source,
+            target: target.map(|_| number),
+        });
     }
 
     /// Naming the same pair twice is harmless, naming two sources for one target is not; and `a` and `a/b` cannot both
@@ -176,7 +180,7 @@ impl Choice {
         let mut by_target: Vec<(&BStr, usize)> = self.wanted().map(|pair| pair.target).zip(0..).collect();
         by_target.sort_unstable();
         let source = |number: usize| self.pairs.get(number).map(|pair| pair.source);
-        let name = |number: usize| Some(printable(self.source.refs.get(source(number)?)?.name));
+        let name = |number: usize| Some(printable(self.source.refs.get(source(number)? as usize)?.name));
         let mut twice = Vec::new();
         for ((target, one), (same, two)) in by_target.iter().zip(by_target.iter().skip(1)) {
             if target != same {
@@ -219,6 +223,24 @@ impl Choice {
             .filter(|name| self.managed.contains(name) && wanted.binary_search(name).is_err())
             .map(RefName::from)
             .collect()
+    }
+}
+
+/// The ref `name` of the target, with its old value and what it shall be in step with.
+fn update<'a>(
+    name: &'a BStr,
+    (old, new): (Option<ObjectId>, Option<RemoteRef<'_>>),
+    overwrite: Overwrite,
+) -> Update<'a> {
+    Update {
+        target: name,
+        old,
+        new: new.map(|entry| entry.oid),
+        new_commit: new.map(|entry| entry.peeled_or_oid()),
+        new_is_commit: true,
+        on_source: true,
+        force: overwrite == Overwrite::Force,
+        lease: (overwrite == Overwrite::Lease).then_some(old),
     }
 }
 

@@ -288,18 +288,24 @@ fn updates_carry_the_targets_values_and_what_may_be_overwritten() {
     };
     let source = advertised(&SOURCE);
     let choice = select(&pruning, &source, &target).unwrap();
-    let updates = choice.updates(&target, Overwrite::Lease);
-    assert_eq!((updates[0].old, updates[0].new), (Some(oid('a')), Some(oid('1'))));
-    assert_eq!(updates[0].lease, Some(Box::new(Some(oid('a')))));
-    assert_eq!((updates[1].old, &updates[1].lease), (None, &Some(Box::new(None))));
+    let none = Obstacles::new();
+    let updates = choice.updates(&target, Overwrite::Lease, &none);
+    let [main, dev] = [0, 1].map(|number| updates.get(number).unwrap());
+    assert_eq!((main.old, main.new), (Some(oid('a')), Some(oid('1'))));
+    assert_eq!(main.lease, Some(Some(oid('a'))));
+    assert_eq!((dev.old, dev.lease), (None, Some(None)));
     let tag = updates.iter().find(|u| u.target == "refs/tags/v1").unwrap();
     assert_eq!((tag.new, tag.new_commit), (Some(oid('8')), Some(oid('c'))));
     assert!(
         choice
-            .updates(&target, Overwrite::Force)
+            .updates(&target, Overwrite::Force, &none)
             .iter()
             .all(|u| u.force && u.lease.is_none())
     );
+    let obstacles = Obstacles::from([("refs/heads/dev".into(), "refs/heads/dev/x".into())]);
+    let others = choice.updates(&target, Overwrite::FastForward, &obstacles);
+    assert!(others.iter().all(|update| update.target != "refs/heads/dev"));
+    assert_eq!(others.len() + 1, updates.len());
     assert!(choice.manages("refs/tags/new".into()));
     assert!(!choice.manages("refs/heads/old".into()));
 }

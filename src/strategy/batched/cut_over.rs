@@ -1,16 +1,17 @@
 //! The commands of the push, when all that they need is on the target or comes with them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use bstr::BStr;
 use gix_hash::ObjectId;
 
 use super::super::spool::Stored;
-use super::steps::Steps;
 use super::{Batches, Pushed};
 use crate::error::Result;
-use crate::receive_pack::{Body, Command, PushRequest};
+use crate::receive_pack::{Body, PushRequest};
+use crate::wire::changes::Commands;
 use crate::wire::pack::empty_pack;
-use crate::wire::report::Report;
+use crate::wire::report::{Report, Verdict};
 
 impl Batches<'_, '_> {
     /// All commits are on the target: bring what hangs behind them, and set the refs.
@@ -42,15 +43,15 @@ impl Batches<'_, '_> {
     }
 
     /// The commands for refs that hold `objects`, which are no commits of the row.
-    fn holders_of(&self, objects: &[ObjectId]) -> Vec<Command> {
+    fn holders_of(&self, objects: &[ObjectId]) -> Commands {
         match &self.steps {
             None => self.pins.commands(objects),
             Some(steps) => {
                 let objects: HashSet<&ObjectId> = objects.iter().collect();
+                let is_one = |oid: ObjectId| objects.contains(&oid);
                 steps
                     .left()
-                    .filter(|command| objects.contains(&command.new))
-                    .cloned()
+                    .filter(|command| command.new.is_some_and(is_one))
                     .collect()
             }
         }
@@ -63,36 +64,36 @@ impl Batches<'_, '_> {
         let could = self.ends.target.offers("atomic") && commands.len() > 1;
         let mut pushed = self.set_refs(&commands, could || self.job.push.atomic, piece.as_deref_mut())?;
         let is_refused = |pushed: &Pushed| match pushed {
-            Pushed::Landed(report) => !report.did_all(commands.iter().map(|command| &*command.name)),
+            Pushed::Landed(report) => !report.did_all(),
             Pushed::TooMuch(_) | Pushed::NotThin => false,
         };
         if is_refused(&pushed) && could && !self.job.push.atomic {
             log::info!(target: "relay::target", "not all refs can be set in one step, trying each");
             pushed = self.set_refs(&commands, false, piece.as_deref_mut())?;
         }
-        if let Pushed::Landed(report) = &mut pushed {
-            if let Some(piece) = piece {
-                self.course.add(piece.summary);
-            }
-            self.add_finished(report);
+        let Pushed::Landed(report) = pushed else {
+            return Ok(pushed);
+        };
+        if let Some(piece) = piece {
+            self.course.add(piece.summary);
         }
-        Ok(pushed)
+        Ok(Pushed::Landed(self.about_all(&commands, report)))
     }
 
-    pub(super) fn commands_left(&self) -> Vec<Command> {
+    pub(super) fn commands_left(&self) -> Commands {
         let all = &self.job.push.commands;
         match &self.steps {
             None => all.clone(),
             Some(steps) => {
-                let deletes = all.iter().filter(|command| command.new.is_null()).cloned();
-                deletes.chain(steps.left().cloned()).collect()
+                let deletes = all.iter().filter(|command| command.new.is_none());
+                deletes.chain(steps.left()).collect()
             }
         }
     }
 
-    fn set_refs(&mut self, commands: &[Command], atomic: bool, piece: Option<&mut Stored>) -> Result<Pushed> {
+    fn set_refs(&mut self, commands: &Commands, atomic: bool, piece: Option<&mut Stored>) -> Result<Pushed> {
         let request = PushRequest {
-            commands: commands.to_vec(),
+            commands: commands.clone(),
             atomic,
             ..self.job.push.clone()
         };
@@ -109,10 +110,15 @@ impl Batches<'_, '_> {
         }
     }
 
-    /// Enter the refs that had their last value before the rest.
-    pub(super) fn add_finished(&self, report: &mut Report) {
-        let finished = self.steps.iter().flat_map(Steps::finished);
-        let done = Report::all_done(finished.map(|command| &*command.name));
-        report.refs.extend(done.refs);
+    /// From a report about `commands`, those that were left, to one about all of the push: the others have their last
+    /// value already.
+    pub(super) fn about_all(&self, commands: &Commands, report: Report) -> Report {
+        let mut left: HashMap<&BStr, Verdict> = commands.names().zip(report.verdicts).collect();
+        let done = Verdict::Done(Vec::new());
+        let verdict = |name| left.remove(name).unwrap_or(done.clone());
+        Report {
+            unpack_error: report.unpack_error,
+            verdicts: self.job.push.commands.names().map(verdict).collect(),
+        }
     }
 }

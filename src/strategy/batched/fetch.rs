@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use gix_hash::ObjectId;
 
@@ -73,7 +74,11 @@ impl<'a> Batches<'a, '_> {
         let may_drop = *forecasts > 0 && !self.is_least(to);
         let wants = match self.is_last(to) {
             true => self.job.wants.clone(),
-            false => self.holders(to).into_iter().map(|command| command.new).collect(),
+            false => self
+                .holders(to)
+                .iter()
+                .filter_map(|command| command.new)
+                .collect(),
         };
         let fetched = self.take_in(wants, |sizes, objects| {
             may_drop && sizes.forecast(commits, left, objects) != Forecast::Good
@@ -97,7 +102,7 @@ impl<'a> Batches<'a, '_> {
             .collect();
         wants.truncate(most);
         while let Some(first) = wants.first().copied() {
-            match self.take_in(wants.clone(), |_, _| false)? {
+            match self.take_in(wants.as_slice().into(), |_, _| false)? {
                 Fetched::Whole(piece) => return Ok(Some((wants, piece))),
                 Fetched::Dropped | Fetched::TooLarge(_) if wants.len() > 1 => wants.truncate(wants.len() / 2),
                 Fetched::Dropped | Fetched::TooLarge(_) => {
@@ -112,7 +117,7 @@ impl<'a> Batches<'a, '_> {
     /// Ask for `wants`, and store the pack unless `drop_it` wants to be rid of it for the number of its objects.
     fn take_in(
         &mut self,
-        wants: Vec<ObjectId>,
+        wants: Arc<[ObjectId]>,
         drop_it: impl FnOnce(&mut Sizes, u32) -> bool,
     ) -> Result<Fetched> {
         let request = self.request(wants);
@@ -138,10 +143,10 @@ impl<'a> Batches<'a, '_> {
         }
     }
 
-    fn request(&self, wants: Vec<ObjectId>) -> FetchRequest {
+    fn request(&self, wants: Arc<[ObjectId]>) -> FetchRequest {
         FetchRequest {
             wants,
-            haves: self.haves.clone(),
+            haves: self.haves.as_slice().into(),
             done: true,
             thin_pack: self.thin && !self.haves.is_empty(),
             ofs_delta: self.ends.target.offers("ofs-delta"),
@@ -219,7 +224,11 @@ impl<'a> Batches<'a, '_> {
 
     /// How large the piece up to `to` is, by reading all of it.
     fn measure(&mut self, to: usize) -> Result<u64> {
-        let wants = self.holders(to).into_iter().map(|command| command.new).collect();
+        let wants = self
+            .holders(to)
+            .iter()
+            .filter_map(|command| command.new)
+            .collect();
         let request = self.request(wants);
         let mut pack = relay::fetch(self.ends.source, &request, &Silent)?;
         io::copy(&mut pack, &mut io::sink()).map_err(reading)

@@ -31,7 +31,7 @@ use super::{Course, Ends, Job};
 use crate::error::{Error, Kind, Result, Side};
 use crate::plan::Row;
 use crate::progress::Progress;
-use crate::receive_pack::Command;
+use crate::wire::changes::Commands;
 use crate::wire::report::Report;
 use graph::{Graph, Tags};
 use limit::Limit;
@@ -55,13 +55,13 @@ pub(super) fn run(
         return Err(serves_only_tips());
     }
     let graph = Graph::read(ends.source, job, progress)?;
-    let creates = job.push.commands.iter().filter(|command| !command.new.is_null());
-    let tips: Vec<ObjectId> = creates.map(|command| graph.tags.peel(command.new)).collect();
+    let new = job.push.commands.iter().filter_map(|command| command.new);
+    let tips: Vec<ObjectId> = new.map(|oid| graph.tags.peel(oid)).collect();
     let target = &ends.target;
     let mut batches = Batches {
         thin: !target.offers("no-thin") && target.advertisement().shallow.is_empty(),
         steps: None,
-        haves: job.haves.clone(),
+        haves: job.haves.to_vec(),
         row: Row::new(graph.history, tips),
         tags: graph.tags,
         sizes: Sizes::new(Limit::after(bytes, job.terms.target_max_pack_bytes, why)),
@@ -76,7 +76,7 @@ pub(super) fn run(
     let result = batches.run();
     let arrived = batches.course.moved.unwrap_or_default().packs;
     match result {
-        Ok(report) if report.did_all(job.push.names()) || batches.pins.is_empty() => Ok(report),
+        Ok(report) if report.did_all() || batches.pins.is_empty() => Ok(report),
         Ok(report) => {
             progress.remark(
                 "the batches stay on the target below refs/relay/batch/, for the refs that were refused",
@@ -171,7 +171,7 @@ impl Batches<'_, '_> {
     }
 
     /// The commands for refs that hold the piece up to `to`.
-    fn holders(&self, to: usize) -> Vec<Command> {
+    fn holders(&self, to: usize) -> Commands {
         match &self.steps {
             Some(steps) => steps.commands(&self.row, self.at, to),
             None => self.pins.commands(&self.row.tips_between(self.at, to)),

@@ -9,8 +9,9 @@ use super::super::{Ends, presence};
 use crate::error::printable;
 use crate::plan::selection::OUR_NAMESPACE;
 use crate::progress::{Progress, Silent};
-use crate::receive_pack::{Body, Command, PushRequest, Target};
+use crate::receive_pack::{Body, PushRequest, Target};
 use crate::upload_pack::Source;
+use crate::wire::changes::{Change, Changes, Commands};
 use crate::wire::object::Hasher;
 use crate::wire::ref_name::RefName;
 
@@ -44,19 +45,22 @@ impl Pins {
     }
 
     /// The commands that pin `objects`.
-    pub(super) fn commands(&self, objects: &[ObjectId]) -> Vec<Command> {
-        let command = |object: &ObjectId| Command {
-            name: format!("{}{object}", self.namespace).into(),
-            old: ObjectId::null(object.kind()),
-            new: *object,
-        };
-        objects.iter().map(command).collect()
+    pub(super) fn commands(&self, objects: &[ObjectId]) -> Commands {
+        let mut changes = Changes::default();
+        for object in objects {
+            changes.push(Change {
+                name: format!("{}{object}", self.namespace).as_bytes().as_bstr(),
+                old: None,
+                new: Some(*object),
+            });
+        }
+        changes.into()
     }
 
     /// `commands` were carried out.
-    pub(super) fn have(&mut self, commands: &[Command]) {
-        self.there
-            .extend(commands.iter().map(|command| (command.name.clone(), command.new)));
+    pub(super) fn have(&mut self, commands: &Commands) {
+        let pin = |command: Change<'_>| Some((command.name.into(), command.new?));
+        self.there.extend(commands.iter().filter_map(pin));
     }
 
     /// Remove them, if all that they hold is held by other refs of the target now, of which `new` are values that were set
@@ -93,24 +97,21 @@ impl Pins {
 
 /// Delete the refs `pins`, which have these values.
 pub(super) fn remove(target: &mut Target, pins: &[(RefName, ObjectId)]) -> Result<(), String> {
-    let removal = |(name, oid): &(RefName, ObjectId)| Command {
-        name: name.clone(),
-        old: *oid,
-        new: ObjectId::null(oid.kind()),
-    };
+    let removals = pins.iter().map(|(name, oid)| Change {
+        name: name.as_ref(),
+        old: Some(*oid),
+        new: None,
+    });
     let request = PushRequest {
-        commands: pins.iter().map(removal).collect(),
+        commands: removals.collect(),
         quiet: true,
         ..PushRequest::default()
     };
     let report = target
         .push(&request, Body::Nothing, &Silent)
         .map_err(|err| err.to_string())?;
-    let refused = report
-        .refs
-        .iter()
-        .find_map(|entry| Some((&entry.name, entry.error.as_ref()?)));
-    match refused {
+    let mut verdicts = request.commands.names().zip(&report.verdicts);
+    match verdicts.find_map(|(name, verdict)| Some((name, verdict.refusal()?))) {
         // Another run was faster.
         Some(_) if target.shows(&request.commands) => Ok(()),
         Some((name, words)) => Err(format!("{}: {words}", printable(name))),
@@ -140,7 +141,7 @@ mod tests {
             there: Vec::new(),
         };
         let commands = pins.commands(&[oid]);
-        let name = &commands.first().unwrap().name;
+        let name = commands.names().next().unwrap();
         assert_eq!(*name, *format!("{one}{oid}").as_bytes().as_bstr());
         assert!(gix_validate::reference::name(name).is_ok());
     }

@@ -1,8 +1,6 @@
 //! Pieces on their way to the target, and the refs that hold them there.
 
-use std::collections::HashMap;
-
-use bstr::{BStr, ByteSlice};
+use bstr::BStr;
 use bytesize::ByteSize;
 
 use super::super::refusal::{Listening, TooMuch};
@@ -11,10 +9,11 @@ use super::steps::Steps;
 use super::{Batches, Pushed, pins};
 use crate::error::{Error, Kind, Result, Side};
 use crate::plan::Row;
-use crate::receive_pack::{Body, Command, PushRequest};
+use crate::receive_pack::{Body, PushRequest};
+use crate::wire::changes::Commands;
 use crate::wire::pack::empty_pack;
 use crate::wire::ref_name::RefName;
-use crate::wire::report::{RefReport, Report};
+use crate::wire::report::{Report, Verdict};
 
 impl Batches<'_, '_> {
     /// Whether the target takes pins shows before anything is uploaded, if it has an object already.
@@ -31,23 +30,20 @@ impl Batches<'_, '_> {
         if let Some((_, words)) = refusal(&report, &commands).filter(|_| !target.shows(&commands)) {
             return self.go_in_steps(&words);
         }
-        let made: Vec<_> = commands
-            .into_iter()
-            .map(|command| (command.name, command.new))
-            .collect();
-        if let Err(words) = pins::remove(self.ends.target, &made) {
+        let made = commands.names().map(|name| (name.into(), tip));
+        if let Err(words) = pins::remove(self.ends.target, &made.collect::<Vec<_>>()) {
             log::warn!(target: "relay::target", "cannot remove the ref that was made to try it: {words}");
         }
         Ok(())
     }
 
     /// Push a piece, and have `commands` hold it.
-    pub(super) fn push(&mut self, commands: &[Command], piece: &mut Stored) -> Result<Pushed> {
-        let request = self.request_to(commands.to_vec());
+    pub(super) fn push(&mut self, commands: &Commands, piece: &mut Stored) -> Result<Pushed> {
+        let request = self.request_to(commands.clone());
         self.send(&request, piece)
     }
 
-    fn request_to(&self, commands: Vec<Command>) -> PushRequest {
+    fn request_to(&self, commands: Commands) -> PushRequest {
         // These are the user's own branches, or else none of theirs.
         let options = self.steps.as_ref().map(|_| self.job.push.push_options.clone());
         PushRequest {
@@ -72,7 +68,7 @@ impl Batches<'_, '_> {
             let told =
                 format!("the target's answer was lost ({why}); its refs show that a batch has arrived");
             self.progress.warning(&told);
-            return Ok(Pushed::Landed(Report::all_done(request.names())));
+            return Ok(Pushed::Landed(Report::all_done(request.commands.len())));
         }
         let over_http = !target.link().connection_persists_across_multiple_requests();
         let passed = over_http.then_some(piece.summary.bytes);
@@ -102,7 +98,7 @@ impl Batches<'_, '_> {
     pub(super) fn landed(
         &mut self,
         to: usize,
-        commands: &[Command],
+        commands: &Commands,
         (piece, report): (&Stored, &Report),
     ) -> Result<Option<Report>> {
         // A run for the same pair that was faster has set the same refs.
@@ -117,7 +113,8 @@ impl Batches<'_, '_> {
             Some(steps) => self.course.half_way = steps.have(commands, to),
             None => self.pins.have(commands),
         }
-        self.haves.extend(commands.iter().map(|command| command.new));
+        self.haves
+            .extend(commands.iter().filter_map(|command| command.new));
         self.course.add(piece.summary);
         let packs = self.course.moved.unwrap_or_default().packs;
         let commits = to - self.at;
@@ -131,20 +128,16 @@ impl Batches<'_, '_> {
 
     /// A report of which nothing was done that is not done yet, because the ref `refused` was refused in these `words`.
     fn give_up(&self, refused: &BStr, words: &str) -> Report {
-        let mut report = Report::default();
-        for command in self.commands_left() {
-            let why = match *command.name == *refused {
-                true => words.to_owned(),
-                false => format!("a batch was refused: {words}"),
-            };
-            report.refs.push(RefReport {
-                name: command.name.as_bstr().to_owned(),
-                error: Some(why.into()),
-                options: Vec::new(),
-            });
-        }
-        self.add_finished(&mut report);
-        report
+        let left = self.commands_left();
+        let why = |name: &BStr| match name == refused {
+            true => words.into(),
+            false => format!("a batch was refused: {words}").into(),
+        };
+        let report = Report {
+            unpack_error: None,
+            verdicts: left.names().map(|name| Verdict::Refused(why(name))).collect(),
+        };
+        self.about_all(&left, report)
     }
 
     /// The target has refused the piece up to `to`, because its `bytes` were too much.
@@ -173,14 +166,8 @@ impl Batches<'_, '_> {
             );
             return Err(Error::new(Kind::Unsupported, message).on(Side::Target));
         }
-        let creates = self
-            .job
-            .push
-            .commands
-            .iter()
-            .filter(|command| !command.new.is_null());
         let row = std::mem::replace(&mut self.row, Row::empty(self.ends.source.format()));
-        let (steps, row) = Steps::new(creates.cloned().collect(), &self.tags, row);
+        let (steps, row) = Steps::new(self.job.push.commands.iter(), &self.tags, row);
         self.row = row;
         self.steps = Some(steps);
         self.progress.remark(&format!(
@@ -191,17 +178,7 @@ impl Batches<'_, '_> {
 }
 
 /// The first of the refs in `commands` that `report` does not call done, and why.
-fn refusal(report: &Report, commands: &[Command]) -> Option<(RefName, String)> {
-    let verdicts: HashMap<&BStr, Option<&str>> = report
-        .refs
-        .iter()
-        .map(|entry| (entry.name.as_bstr(), entry.error.as_deref()))
-        .collect();
-    commands.iter().find_map(|command| {
-        let words = match verdicts.get(&*command.name) {
-            Some(verdict) => (*verdict)?.to_owned(),
-            None => "the target did not report what became of it".to_owned(),
-        };
-        Some((command.name.clone(), words))
-    })
+fn refusal(report: &Report, commands: &Commands) -> Option<(RefName, String)> {
+    let mut verdicts = commands.names().zip(&report.verdicts);
+    verdicts.find_map(|(name, verdict)| Some((name.into(), verdict.refusal()?.to_owned())))
 }

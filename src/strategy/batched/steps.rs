@@ -6,14 +6,14 @@ use gix_hash::ObjectId;
 
 use super::graph::Tags;
 use crate::plan::Row;
-use crate::receive_pack::Command;
+use crate::wire::changes::{Change, Commands};
 use crate::wire::ref_name::RefName;
 
 /// Places in a row of commits at which refs can be set so that they hold all that was sent by then.
 pub(super) struct Steps {
-    /// The commands that create or move a ref, with the value that each ref has by now.
-    commands: Vec<Step>,
-    /// By place: the branch that can be moved there, or else a ref that belongs there, by its number in `commands`.
+    /// The refs that are created or moved.
+    refs: Vec<Step>,
+    /// By place: the branch that can be moved there, or else a ref that belongs there, by its number in `refs`.
     holders: Vec<Option<u32>>,
     /// How many commits may be taken from the start of the row.
     stops: Vec<usize>,
@@ -21,7 +21,11 @@ pub(super) struct Steps {
 
 /// One ref on its way.
 struct Step {
-    command: Command,
+    name: RefName,
+    /// The value that it has by now.
+    old: Option<ObjectId>,
+    /// The value that it shall get.
+    new: ObjectId,
     is_branch: bool,
     /// How many commits of the row its last value needs; `None` if it needs none.
     end: Option<usize>,
@@ -31,44 +35,34 @@ struct Step {
 }
 
 impl Steps {
-    /// Those of `commands`, which create or move refs, and the row for them. What was rewritten cannot go step by step
+    /// For those of `commands` that create or move refs, and the row for them. What was rewritten cannot go step by step
     /// and comes first, so that it shows at once if it is too large.
-    pub(super) fn new(mut commands: Vec<Command>, tags: &Tags, row: Row) -> (Steps, Row) {
-        commands.sort_by_cached_key(|command| {
-            let moves = !command.old.is_null() && row.end_at(&tags.peel(command.new)).is_some();
-            !(moves && line(&row, command).is_empty())
+    pub(super) fn new<'a>(commands: impl Iterator<Item = Change<'a>>, tags: &Tags, row: Row) -> (Steps, Row) {
+        let step = |change: Change<'_>| Step::new(change.name.into(), change.old, change.new?).into();
+        let mut refs: Vec<Step> = commands.filter_map(step).collect();
+        refs.sort_by_cached_key(|step| {
+            let moves = step.old.is_some() && row.end_at(&tags.peel(step.new)).is_some();
+            !(moves && step.line(&row).is_empty())
         });
-        let tips: Vec<_> = commands.iter().map(|command| tags.peel(command.new)).collect();
+        let tips: Vec<_> = refs.iter().map(|step| tags.peel(step.new)).collect();
         let row = Row::new(row.into_history(), tips.iter().copied());
         let mut holders = vec![None; row.len()];
-        for (number, command) in (0..).zip(&commands) {
-            for place in line(&row, command) {
+        for (number, step) in (0..).zip(&refs) {
+            for place in step.line(&row) {
                 if let Some(holder) = holders.get_mut(place) {
                     // The first one has it: on an empty target that is the default branch.
                     holder.get_or_insert(number);
                 }
             }
         }
-        let steps = (0..).zip(commands).zip(tips).map(|((number, command), tip)| {
-            let end = row.end_at(&tip);
-            if let Some(holder) = end.and_then(|end| holders.get_mut(end - 1)) {
+        for ((number, step), tip) in (0..).zip(&mut refs).zip(tips) {
+            step.end = row.end_at(&tip);
+            if let Some(holder) = step.end.and_then(|end| holders.get_mut(end - 1)) {
                 holder.get_or_insert(number);
             }
-            Step {
-                is_branch: command.name.starts_with(b"refs/heads/"),
-                command,
-                end,
-                has_moved: false,
-                is_done: false,
-            }
-        });
-        let commands = steps.collect();
+        }
         let stops = row.stops(|place| holders.get(place).is_some_and(Option::is_some));
-        let steps = Steps {
-            commands,
-            holders,
-            stops,
-        };
+        let steps = Steps { refs, holders, stops };
         (steps, row)
     }
 
@@ -80,80 +74,87 @@ impl Steps {
     }
 
     /// The commands that hold what lies between two stops.
-    pub(super) fn commands(&self, row: &Row, from: usize, to: usize) -> Vec<Command> {
-        let mut values: Vec<Option<ObjectId>> = vec![None; self.commands.len()];
+    pub(super) fn commands(&self, row: &Row, from: usize, to: usize) -> Commands {
+        let mut values: Vec<Option<ObjectId>> = vec![None; self.refs.len()];
         for tip in row.tips_between(from, to) {
             let holder = row.end_at(&tip).and_then(|end| *self.holders.get(end - 1)?);
             if let Some(value) = holder.and_then(|number| values.get_mut(number as usize)) {
                 *value = Some(tip);
             }
         }
-        let pairs = self.commands.iter().zip(values);
-        let command = |(step, value): (&Step, Option<ObjectId>)| {
+        let value = |step: &Step, value: Option<ObjectId>| {
             // Tags that hold nothing can wait: there may be more of them than fit.
-            let new = match step.is_branch {
-                true if step.is_due(to) => step.command.new,
-                true => value.filter(|_| !step.is_done)?,
-                false => value.map(|_| step.command.new)?,
-            };
-            Some(Command {
-                new,
-                ..step.command.clone()
-            })
+            match step.is_branch {
+                true if step.is_due(to) => Some(step.new),
+                true => value.filter(|_| !step.is_done),
+                false => value.map(|_| step.new),
+            }
         };
-        pairs.filter_map(command).collect()
+        let pairs = self.refs.iter().zip(values);
+        let commands = pairs.filter_map(|(step, held)| Some(step.change_to(value(step, held)?)));
+        commands.collect()
     }
 
     /// `commands` were carried out, and what is up to `to` is on the target. Gives the refs that are on their way, with
     /// the values that they have now.
-    pub(super) fn have(&mut self, commands: &[Command], to: usize) -> HashMap<RefName, ObjectId> {
-        let values: HashMap<&RefName, ObjectId> = commands
+    pub(super) fn have(&mut self, commands: &Commands, to: usize) -> HashMap<RefName, ObjectId> {
+        let values: HashMap<_, _> = commands
             .iter()
-            .map(|command| (&command.name, command.new))
+            .map(|command| (command.name, command.new))
             .collect();
-        for step in &mut self.commands {
+        for step in &mut self.refs {
             step.is_done |= step.is_branch && step.is_due(to);
-            if let Some(value) = values.get(&step.command.name) {
-                step.is_done |= *value == step.command.new;
+            if let Some(value) = values.get(&*step.name) {
+                step.is_done |= *value == Some(step.new);
                 step.has_moved = true;
-                step.command.old = *value;
+                step.old = *value;
             }
         }
-        let on_their_way = self
-            .commands
-            .iter()
-            .filter(|step| step.has_moved && !step.is_done);
+        let on_their_way = self.refs.iter().filter(|step| step.has_moved && !step.is_done);
         on_their_way
-            .map(|step| (step.command.name.clone(), step.command.old))
+            .filter_map(|step| Some((step.name.clone(), step.old?)))
             .collect()
     }
 
     /// What is left to do.
-    pub(super) fn left(&self) -> impl Iterator<Item = &Command> {
-        let left = self.commands.iter().filter(|step| !step.is_done);
-        left.map(|step| &step.command)
-    }
-
-    /// The refs that have their last value.
-    pub(super) fn finished(&self) -> impl Iterator<Item = &Command> {
-        let done = self.commands.iter().filter(|step| step.is_done);
-        done.map(|step| &step.command)
+    pub(super) fn left(&self) -> impl Iterator<Item = Change<'_>> {
+        let left = self.refs.iter().filter(|step| !step.is_done);
+        left.map(|step| step.change_to(step.new))
     }
 }
 
 impl Step {
+    fn new(name: RefName, old: Option<ObjectId>, new: ObjectId) -> Step {
+        Step {
+            is_branch: name.starts_with(b"refs/heads/"),
+            name,
+            old,
+            new,
+            end: None,
+            has_moved: false,
+            is_done: false,
+        }
+    }
+
+    fn change_to(&self, new: ObjectId) -> Change<'_> {
+        Change {
+            name: &self.name,
+            old: self.old,
+            new: Some(new),
+        }
+    }
+
+    /// The places that the ref can be moved to one after the other; none if it is no branch, or was rewritten.
+    fn line(&self, row: &Row) -> Vec<usize> {
+        match self.is_branch {
+            true => row.main_line(&self.new, self.old.as_deref()),
+            false => Vec::new(),
+        }
+    }
+
     /// Whether its last value is held by so many commits, and it does not have it yet.
     fn is_due(&self, to: usize) -> bool {
         !self.is_done && self.end.is_some_and(|end| end <= to)
-    }
-}
-
-/// The places that the ref can be moved to one after the other; none if it is no branch, or was rewritten.
-fn line(row: &Row, command: &Command) -> Vec<usize> {
-    let old = (!command.old.is_null()).then_some(&*command.old);
-    match command.name.starts_with(b"refs/heads/") {
-        true => row.main_line(&command.new, old),
-        false => Vec::new(),
     }
 }
 
@@ -167,7 +168,7 @@ mod tests {
     }
 
     /// A main line a-b-c-M-d, where M merges x-y; `commands` are `name old new`, with `-` for no value.
-    fn steps(commands: &[&str]) -> (Steps, Row) {
+    fn steps(commands: &[&'static str]) -> (Steps, Row) {
         let mut history = History::new(gix_hash::Kind::Sha1);
         for commit in ["a:", "b:a", "c:b", "x:a", "y:x", "M:cy", "d:M"] {
             let (child, parents) = commit.split_once(':').unwrap();
@@ -176,31 +177,31 @@ mod tests {
                 .insert(&oid(child.chars().next().unwrap()), &parents)
                 .unwrap();
         }
-        let command = |line: &&str| {
+        let command = |line: &&'static str| {
             let [name, old, new] = line.split(' ').collect::<Vec<_>>()[..] else {
                 panic!()
             };
             let value = |text: &str| match text {
-                "-" => ObjectId::null(gix_hash::Kind::Sha1),
-                name => oid(name.chars().next().unwrap()),
+                "-" => None,
+                name => name.chars().next().map(oid),
             };
-            Command {
+            Change {
                 name: name.into(),
                 old: value(old),
                 new: value(new),
             }
         };
-        let commands: Vec<Command> = commands.iter().map(command).collect();
-        let row = Row::new(history, commands.iter().map(|command| command.new));
-        Steps::new(commands, &Tags::default(), row)
+        let commands: Vec<_> = commands.iter().map(command).collect();
+        let row = Row::new(history, commands.iter().filter_map(|command| command.new));
+        Steps::new(commands.into_iter(), &Tags::default(), row)
     }
 
-    fn told(commands: &[Command]) -> Vec<String> {
-        let name = |id: &ObjectId| {
-            let digits = u32::from_str_radix(&id.to_string()[32..], 16).unwrap();
-            char::from_u32(digits).filter(|_| digits != 0).unwrap_or('-')
+    fn told(commands: &Commands) -> Vec<String> {
+        let name = |id: Option<ObjectId>| {
+            let digits = id.map(|id| u32::from_str_radix(&id.to_string()[32..], 16).unwrap());
+            digits.and_then(char::from_u32).unwrap_or('-')
         };
-        let line = |c: &Command| format!("{} {} {}", c.name, name(&c.old), name(&c.new));
+        let line = |c: Change<'_>| format!("{} {} {}", c.name, name(c.old), name(c.new));
         commands.iter().map(line).collect()
     }
 
@@ -228,9 +229,8 @@ mod tests {
         let second = steps.commands(&row, 4, 6);
         assert_eq!(told(&second), ["refs/heads/main c M", "refs/heads/side x y"]);
         steps.have(&second, 6);
-        let left: Vec<_> = steps.left().cloned().collect();
+        let left: Commands = steps.left().collect();
         assert_eq!(told(&left), ["refs/heads/main M d", "refs/tags/t - c"]);
-        assert_eq!(steps.finished().count(), 1);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod repository;
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, Read};
+use std::sync::Arc;
 
 use super::relay::{self, Relayed};
 use super::{Ends, Job};
@@ -31,7 +32,7 @@ pub(super) fn run(ends: &mut Ends<'_>, job: &Job, progress: &dyn Progress) -> Re
     let mut wants = job.wants.clone();
     if let Some(local) = &job.local {
         let part = local.part(&repository.git, ends)?;
-        wants.extend(part.wants);
+        wants = wants.iter().copied().chain(part.wants).collect();
         if let Some(name) = &part.pack {
             let checked = repository.check_size(name, job.terms.stored_limit());
             checked.map_err(|err| job.terms.explain_limit(err))?;
@@ -59,7 +60,7 @@ pub(super) fn run(ends: &mut Ends<'_>, job: &Job, progress: &dyn Progress) -> Re
 fn fetch(
     ends: &mut Ends<'_>,
     repository: &Repository,
-    wants: Vec<ObjectId>,
+    wants: Arc<[ObjectId]>,
     job: &Job,
     progress: &dyn Progress,
 ) -> Result<PackName> {
