@@ -5,7 +5,6 @@ mod connect;
 mod execute;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bstr::BString;
@@ -20,6 +19,8 @@ use crate::strategy::local::LocalWork;
 use crate::strategy::{Mode, Moved, Route, Terms, choose, presence};
 use crate::upload_pack::Source;
 use crate::url::RetryPolicy;
+use crate::wire::ids::IdTable;
+use crate::wire::object_list::ObjectList;
 use crate::wire::report::RefOption;
 pub use connect::{
     Connected, addresses, connect, connect_source, connect_target, object_format, protocol_version,
@@ -60,7 +61,7 @@ pub struct Plan {
     /// What becomes of each update, in the same order. Nothing is left to [ask](Action::Ask).
     pub actions: Vec<Action>,
     /// The objects that have to move, without what they reach.
-    pub wants: Arc<[ObjectId]>,
+    pub wants: ObjectList,
     /// The way they go.
     pub route: Route,
 }
@@ -173,8 +174,12 @@ impl Session {
             plan::reject_all_if_any(&mut actions);
         }
         let wants = self.wants(&updates, &actions);
-        let route = choose(&actions, &wants, self.target.advertisement().refs.is_empty());
-        let is_local = |oid| self.local.as_ref().is_some_and(|local| local.has(oid));
+        let route = choose(
+            &actions,
+            !wants.is_empty(),
+            self.target.advertisement().refs.is_empty(),
+        );
+        let is_local = |oid| self.local.as_ref().is_some_and(|local| local.has(&oid));
         let route = route.under(policy.terms.strategy, wants.iter().any(is_local))?;
         log::info!(target: "relay::plan", "{} ({}), {} wants", route.mode, route.reason, wants.len());
         Ok(Plan {
@@ -212,7 +217,8 @@ impl Session {
     }
 
     fn judge(&mut self, updates: &Updates, known: &KnownParents) -> Result<Vec<Action>> {
-        let mut actions: Vec<_> = updates.iter().map(|update| plan::judge(&update)).collect();
+        let mut actions = Vec::with_capacity(updates.len());
+        actions.extend(updates.iter().map(|update| plan::judge(&update)));
         let mut questions: Vec<Question> = Vec::new();
         for (update, action) in updates.iter().zip(&mut actions) {
             let Action::Ask(question) = action else { continue };
@@ -237,24 +243,27 @@ impl Session {
     }
 
     /// New values that are no tip of the target.
-    fn wants(&self, updates: &Updates, actions: &[Action]) -> Arc<[ObjectId]> {
-        let mut seen: HashSet<ObjectId> = self.target.tips().collect();
+    fn wants(&self, updates: &Updates, actions: &[Action]) -> ObjectList {
+        let mut seen = IdTable::new(self.target.format());
+        for oid in self.target.tips() {
+            seen.is_first(&oid);
+        }
         updates
             .iter()
             .zip(actions)
             .filter(|(_, action)| changes(action))
             .filter_map(|(update, _)| update.new)
-            .filter(|oid| seen.insert(*oid))
+            .filter(|oid| seen.is_first(oid))
             .collect()
     }
 
     /// What to tell the source that the target has, to carry `plan` out.
-    pub fn haves(&self, plan: &Plan) -> Arc<[ObjectId]> {
+    pub fn haves(&self, plan: &Plan) -> ObjectList {
         if plan.route.mode == Mode::None {
-            return Arc::default();
+            return ObjectList::default();
         }
-        let mut seen = HashSet::new();
-        self.target.tips().filter(|oid| seen.insert(*oid)).collect()
+        let mut seen = IdTable::new(self.target.format());
+        self.target.tips().filter(|oid| seen.is_first(oid)).collect()
     }
 }
 

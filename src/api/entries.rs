@@ -1,6 +1,7 @@
 //! What a run has to say about each ref.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bstr::BStr;
 use gix_hash::ObjectId;
@@ -101,42 +102,95 @@ impl Status {
 /// Entries in the order of the request. In little memory, for there can be hundreds of thousands of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entries {
-    targets: Changes,
+    rows: Vec<Row>,
+    /// What was planned, shared with the plan.
+    planned: Arc<Changes>,
+    /// Name and values of the other entries.
+    others: Changes,
     /// The source's refs, where they have another name or there is none.
     sources: Sparse<Option<RefName>>,
-    marks: Vec<(EntryAction, Status)>,
+    /// New values that are not those of the plan.
+    new: Sparse<Option<ObjectId>>,
     reasons: Sparse<Box<str>>,
 }
 
+/// What an entry has for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Row {
+    place: Place,
+    action: EntryAction,
+    status: Status,
+}
+
+/// Where name and values of an entry are, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Planned(u32),
+    Other(u32),
+}
+
 impl Entries {
+    /// None so far, about what was `planned` among others.
+    pub(crate) fn about(planned: Arc<Changes>) -> Self {
+        Entries {
+            planned,
+            ..Entries::default()
+        }
+    }
+
     /// Append `entry`.
     pub fn push(&mut self, entry: Entry<'_>) {
+        // Nobody has more refs than there are numbers: see `RefList::push`.
+        let place = Place::Other(self.others.len() as u32);
+        self.others.push(Change {
+            name: entry.target,
+            old: entry.old,
+            new: entry.new,
+        });
+        self.push_row(place, entry);
+    }
+
+    /// Append `entry`, which is about the planned change with this `number`.
+    pub(crate) fn push_planned(&mut self, number: u32, entry: Entry<'_>) {
+        let planned = self.planned.get(number as usize).and_then(|change| change.new);
+        if entry.new != planned {
+            self.new.push(self.len(), entry.new);
+        }
+        self.push_row(Place::Planned(number), entry);
+    }
+
+    fn push_row(&mut self, place: Place, entry: Entry<'_>) {
         let number = self.len();
         if entry.source != Some(entry.target) {
             self.sources.push(number, entry.source.map(RefName::from));
         }
         let reason = entry.reason.into_iter();
         reason.for_each(|words| self.reasons.push(number, words.into()));
-        self.marks.push((entry.action, entry.status));
-        self.targets.push(Change {
-            name: entry.target,
-            old: entry.old,
-            new: entry.new,
+        self.rows.push(Row {
+            place,
+            action: entry.action,
+            status: entry.status,
         });
     }
 
     /// The entry with this number, counted from zero.
     pub fn get(&self, number: usize) -> Option<Entry<'_>> {
-        let Change { name, old, new } = self.targets.get(number)?;
-        let (action, status) = *self.marks.get(number)?;
+        let row = self.rows.get(number)?;
+        let change = match row.place {
+            Place::Planned(number) => self.planned.get(number as usize)?,
+            Place::Other(number) => self.others.get(number as usize)?,
+        };
         let reason = self.reasons.get(number);
         Some(Entry {
-            source: self.sources.get(number).map_or(Some(name), Option::as_deref),
-            target: name,
-            old,
-            new,
-            action,
-            status,
+            source: self
+                .sources
+                .get(number)
+                .map_or(Some(change.name), Option::as_deref),
+            target: change.name,
+            old: change.old,
+            new: self.new.get(number).copied().unwrap_or(change.new),
+            action: row.action,
+            status: row.status,
             reason: reason.map(|words| Cow::Borrowed(&**words)),
         })
     }
@@ -148,12 +202,12 @@ impl Entries {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.marks.len()
+        self.rows.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.marks.is_empty()
+        self.rows.is_empty()
     }
 }
 
@@ -197,8 +251,29 @@ mod tests {
                 ..plain
             },
         ];
-        let entries: Entries = all.iter().cloned().collect();
-        assert!(entries.iter().eq(all));
+        let mut entries: Entries = all.iter().cloned().collect();
+        assert!(entries.iter().eq(all.iter().cloned()));
         assert_eq!((entries.len(), entries.get(3)), (3, None));
+
+        let mut planned = Changes::default();
+        for entry in &all {
+            planned.push(Change {
+                name: entry.target,
+                old: entry.old,
+                new: entry.new,
+            });
+        }
+        entries = Entries::about(Arc::new(planned));
+        let [first, second, last] = all;
+        let other = Entry {
+            new: oid("3"),
+            ..first.clone()
+        };
+        let mixed = [last.clone(), first.clone(), other.clone(), second.clone()];
+        entries.push_planned(2, last);
+        entries.push(first);
+        entries.push_planned(0, other);
+        entries.push_planned(1, second);
+        assert!(entries.iter().eq(mixed));
     }
 }

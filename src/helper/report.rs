@@ -87,12 +87,12 @@ pub(super) fn carry_out(
     let plan = session.plan(updates, policy, &prepared.known_parents)?;
     report.route = Some(plan.route);
     let entries = |deed: Deed<'_>| {
-        let mut entries = Entries::default();
+        let mut entries = Entries::about(plan.updates.changes());
         let judged = plan.updates.iter().zip(&plan.actions).zip(specs);
-        for (number, (judged, spec)) in judged.enumerate() {
+        for (number, (judged, spec)) in (0..).zip(judged) {
             let source = spec.src.as_ref().filter(|src| src.starts_with(b"refs/"));
             let source = source.map(|src| src.as_bstr());
-            entries.push(api::judged_entry(source, judged, deed, number));
+            entries.push_planned(number, api::judged_entry(source, judged, deed, number));
         }
         entries
     };

@@ -96,6 +96,11 @@ impl Updates {
         }
     }
 
+    /// Name, old and new value of each.
+    pub fn changes(&self) -> Arc<Changes> {
+        self.changes.clone()
+    }
+
     /// Those with the numbers in `order`, as commands for the target.
     pub fn commands(&self, order: Vec<u32>) -> Commands {
         Commands::of(self.changes.clone(), order)

@@ -4,9 +4,7 @@ use gix_hash::{Kind as Format, ObjectId};
 
 use crate::error::{Error, Kind, Result};
 use crate::wire::object::Hasher;
-
-/// `PACK`, the version, the object count: see `gitformat-pack`.
-const HEADER_BYTES: usize = 12;
+use crate::wire::pack::{HEADER_BYTES, object_count};
 
 /// The longest trailer, that of SHA-256.
 const TAIL_BYTES: usize = 32;
@@ -77,8 +75,7 @@ impl PackCheck {
 
     /// The object count in the header, once the header has been fed.
     pub fn objects(&self) -> Option<u32> {
-        let [.., a, b, c, d] = self.header;
-        (self.bytes >= HEADER_BYTES as u64).then(|| u32::from_be_bytes([a, b, c, d]))
+        (self.bytes >= HEADER_BYTES as u64).then(|| object_count(&self.header))
     }
 
     /// The stream has ended: check the trailer and let it go.
@@ -148,8 +145,8 @@ impl PackCheck {
 /// What [`PackCheck`] lets go: bytes to be passed on in this order.
 #[derive(Debug, Clone, Copy)]
 pub struct Released<'d> {
-    older: Tail,
-    newer: &'d [u8],
+    pub(super) older: Tail,
+    pub(super) newer: &'d [u8],
 }
 
 impl Released<'_> {
@@ -161,13 +158,13 @@ impl Released<'_> {
 
 /// Up to [`TAIL_BYTES`] bytes, kept in place.
 #[derive(Debug, Clone, Copy, Default)]
-struct Tail {
+pub(super) struct Tail {
     bytes: [u8; TAIL_BYTES],
     len: usize,
 }
 
 impl Tail {
-    fn as_slice(&self) -> &[u8] {
+    pub(super) fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 

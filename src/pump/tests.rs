@@ -1,6 +1,6 @@
 //! The pump against packs that git made, whole and mistreated.
 
-use std::io::{BufReader, Cursor, Read};
+use std::io::{BufReader, Cursor, ErrorKind, Read};
 
 use gix_hash::Kind as Format;
 
@@ -247,4 +247,44 @@ fn a_target_that_stops_taking_is_blamed_and_gets_nothing_more() {
             "{room}"
         );
     }
+}
+
+/// A reader may take as little at a time as it likes, and gets at once whatever is at hand.
+#[test]
+fn a_passing_pack_is_read_in_pieces_of_any_size() {
+    let pack = small_pack(Format::Sha1);
+    for size in [1, 7, 21, 64, 4096] {
+        let mut source = BufReader::with_capacity(size, pack.as_slice());
+        let mut progress = |_, _| {};
+        let check = PackCheck::new(Format::Sha1, None);
+        let mut passing = Passing::new(&mut source, check, &mut progress);
+        let mut got = Vec::new();
+        let mut piece = [0; 50];
+        loop {
+            assert_eq!(passing.summary(), None);
+            match passing.read(&mut piece).unwrap() {
+                0 => break,
+                count => got.extend_from_slice(&piece[..count]),
+            }
+            if got.len() == pack.len() {
+                break;
+            }
+        }
+        assert_eq!(passing.read(&mut piece).unwrap(), 0);
+        assert!(got == pack, "slices of {size}");
+        assert_eq!(passing.summary().unwrap().bytes, pack.len() as u64);
+    }
+    // What was held back goes together with what has come.
+    let mut source = BufReader::with_capacity(64, pack.as_slice());
+    let mut progress = |_, _| {};
+    let check = PackCheck::new(Format::Sha1, None);
+    let mut passing = Passing::new(&mut source, check, &mut progress);
+    let mut piece = [0; 100];
+    assert_eq!(
+        [
+            passing.read(&mut piece).unwrap(),
+            passing.read(&mut piece).unwrap()
+        ],
+        [44, 64]
+    );
 }

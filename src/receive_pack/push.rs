@@ -1,6 +1,6 @@
 //! One push: commands, push options and a pack out, the report and the hooks' words back.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use bstr::{BStr, BString, ByteSlice};
 use gix_hash::ObjectId;
@@ -11,6 +11,7 @@ use gix_transport::client::{MessageKind, WriteMode};
 use super::Target;
 use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
+use crate::pump;
 use crate::transport::sideband::SideBand;
 use crate::upload_pack::AGENT;
 use crate::wire::changes::Commands;
@@ -40,8 +41,8 @@ pub enum Body<'a> {
     Nothing,
     /// A pack of known bytes, sent with a length and replayable.
     Whole(&'a [u8]),
-    /// A pack that `send` writes as it comes, of any size.
-    Stream(&'a mut dyn FnMut(&mut dyn Write) -> Result<()>),
+    /// A pack of any size, sent as it comes.
+    Stream(&'a mut dyn BufRead),
     /// A pack of so many bytes, sent with its length, but only once.
     Sized(u64, &'a mut dyn Read),
 }
@@ -61,12 +62,7 @@ impl Target {
         result
     }
 
-    fn exchange(
-        &mut self,
-        request: &PushRequest,
-        mut body: Body<'_>,
-        progress: &dyn Progress,
-    ) -> Result<Report> {
+    fn exchange(&mut self, request: &PushRequest, body: Body<'_>, progress: &dyn Progress) -> Result<Report> {
         self.owes_an_answer = false;
         let header = self.header(request)?;
         if matches!(body, Body::Stream(_) | Body::Sized(..)) {
@@ -76,6 +72,7 @@ impl Target {
             self.link.announce_length(pack.saturating_add(header.length()));
         }
         let cutter = self.link.cutter();
+        let uploader = self.link.uploader();
         let banded = self.offers("side-band-64k");
         let mode = match body {
             Body::Stream(_) | Body::Sized(..) => WriteMode::Binary,
@@ -87,7 +84,11 @@ impl Target {
             .request(mode, MessageKind::Flush, false)
             .map_err(|err| Error::from_transport(err, DOING))?;
         let (mut writer, reader) = request.into_parts();
-        let sent = send(&mut *writer, &header, &mut body);
+        let sent = match (uploader, body) {
+            (Some(uploader), Body::Stream(pack)) => uploader.upload(&mut header.read().chain(pack)),
+            (Some(uploader), Body::Sized(_, pack)) => uploader.upload(&mut header.read().chain(pack)),
+            (_, body) => send(&mut *writer, &header, body),
+        };
         if sent.is_err() {
             cutter.cut();
         }
@@ -233,12 +234,39 @@ impl Header<'_> {
         self.lines().map(|line| line.length() as u64).sum()
     }
 
-    fn write_to(&self, writer: &mut dyn Write) -> io::Result<()> {
-        let mut out = io::BufWriter::new(writer);
-        self.lines().try_for_each(|line| line.write_to(&mut out))?;
-        out.flush()
+    fn read(&self) -> HeaderReader<impl Iterator<Item = Line<'_>>> {
+        HeaderReader {
+            lines: self.lines(),
+            text: io::Cursor::default(),
+        }
     }
 }
+
+/// The text of a [`Header`].
+struct HeaderReader<I> {
+    lines: I,
+    /// A part of it.
+    text: io::Cursor<Vec<u8>>,
+}
+
+impl<'a, I: Iterator<Item = Line<'a>>> Read for HeaderReader<I> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.text.fill_buf()?.is_empty() {
+            let mut text = std::mem::take(&mut self.text).into_inner();
+            text.clear();
+            while text.len() < HEADER_PART
+                && let Some(line) = self.lines.next()
+            {
+                line.write_to(&mut text)?;
+            }
+            self.text = io::Cursor::new(text);
+        }
+        self.text.read(buf)
+    }
+}
+
+/// So much of the commands is written at once.
+const HEADER_PART: usize = 16 * 1024;
 
 /// One pkt-line of a [`Header`].
 enum Line<'a> {
@@ -291,20 +319,16 @@ impl Line<'_> {
     }
 }
 
-fn send(writer: &mut dyn Write, header: &Header<'_>, body: &mut Body<'_>) -> Result<()> {
-    let doing = "the connection broke while sending";
-    header
-        .write_to(writer)
-        .map_err(|err| Error::from_io(err, doing))?;
+fn send(writer: &mut dyn Write, header: &Header<'_>, body: Body<'_>) -> Result<()> {
+    let broken = |err| Error::from_io(err, "the connection broke while sending");
+    io::copy(&mut header.read(), writer).map_err(broken)?;
     match body {
         Body::Nothing => {}
-        Body::Whole(pack) => writer.write_all(pack).map_err(|err| Error::from_io(err, doing))?,
-        Body::Stream(send) => send(writer)?,
-        Body::Sized(_, pack) => io::copy(pack, writer)
-            .map(drop)
-            .map_err(|err| Error::from_io(err, doing))?,
+        Body::Whole(pack) => writer.write_all(pack).map_err(broken)?,
+        Body::Stream(pack) => pump::pass_on(pack, &mut [writer])?,
+        Body::Sized(_, pack) => io::copy(pack, writer).map(drop).map_err(broken)?,
     }
-    writer.flush().map_err(|err| Error::from_io(err, doing))
+    writer.flush().map_err(broken)
 }
 
 /// Read what `receive-pack` answers, with or without a side-band around the report.

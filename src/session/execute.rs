@@ -150,6 +150,7 @@ impl Session {
             let is_head = head.is_some_and(|head| update.is_some_and(|update| update.target == *head));
             (creates, !is_head)
         });
+        order.shrink_to_fit();
         plan.updates.commands(order)
     }
 }

@@ -187,7 +187,8 @@ fn read_commits(
         .iter()
         .map(|question| (question.old, question.new))
         .collect();
-    let mut walk = ForwardQuestion::new(format, &pairs, &request.haves)?;
+    let haves: Vec<_> = request.haves.iter().collect();
+    let mut walk = ForwardQuestion::new(format, &pairs, &haves)?;
     for commit in shallow {
         walk.graft(commit)?;
     }

@@ -1,7 +1,6 @@
 //! Carrying a job out by the route that was chosen, and by another one where that one turns out not to be open.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use gix_hash::ObjectId;
 
@@ -14,6 +13,7 @@ use crate::progress::Progress;
 use crate::pump::Summary;
 use crate::receive_pack::{PushRequest, Target};
 use crate::upload_pack::Source;
+use crate::wire::object_list::ObjectList;
 use crate::wire::ref_name::RefName;
 use crate::wire::report::Report;
 
@@ -34,11 +34,11 @@ pub struct Job {
     /// The commands for the target.
     pub push: PushRequest,
     /// The objects that the target lacks and the source has.
-    pub wants: Arc<[ObjectId]>,
+    pub wants: ObjectList,
     /// Those that only the local repository has.
     pub local: Option<LocalWork>,
     /// The objects that the target has, with all they reach.
-    pub haves: Arc<[ObjectId]>,
+    pub haves: ObjectList,
     /// How.
     pub terms: Terms,
     /// Ask both sides for words about their progress.
@@ -218,8 +218,8 @@ fn too_much(
         // All of it was sent, and how far the target has come with it is found out elsewhere.
         Err(err) if target.owes_an_answer() && err.kind() == Kind::Network => None,
         // So little is refused for another reason, whatever the server says.
-        _ if why.limit.is_none() && listening.passed() < LEAST_TO_CUT => None,
-        _ => Some((why, listening.passed())),
+        _ if why.limit.is_none() && listening.likely_size() < LEAST_TO_CUT => None,
+        _ => Some((why, listening.likely_size())),
     }
 }
 

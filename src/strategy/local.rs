@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::sync::Arc;
 
 use gix_hash::ObjectId;
 
@@ -17,6 +16,7 @@ use crate::plan::{Answer, Question};
 use crate::progress::Silent;
 use crate::receive_pack::Target;
 use crate::upload_pack::{FetchRequest, Source};
+use crate::wire::object_list::ObjectList;
 
 /// As many haves go into one question about what the source knows; more than most people commit between two fetches.
 const BATCH: usize = 512;
@@ -67,7 +67,7 @@ impl LocalWork {
     }
 
     /// The part of the work that `wants` name, and the wants that it leaves to the source.
-    pub fn split(&self, wants: &[ObjectId]) -> (Option<LocalWork>, Arc<[ObjectId]>) {
+    pub fn split(&self, wants: &ObjectList) -> (Option<LocalWork>, ObjectList) {
         let (tips, rest): (Vec<_>, Vec<_>) = wants.iter().partition(|oid| self.has(oid));
         let work = (!tips.is_empty()).then(|| LocalWork {
             git: self.git.clone(),

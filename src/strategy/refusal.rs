@@ -6,7 +6,7 @@ use bstr::ByteSlice;
 use bytesize::ByteSize;
 
 use super::Moved;
-use super::relay::HELD_PACK;
+use super::relay::{HELD_PACK, looks_large};
 use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
 use crate::wire::report::Report;
@@ -66,6 +66,16 @@ impl<'a> Listening<'a> {
     /// How many bytes of the pack have passed.
     pub(super) fn passed(&self) -> u64 {
         self.passed.get().0
+    }
+
+    /// How many bytes the pack has at least, most likely: it may have been refused before most of it has passed.
+    pub(super) fn likely_size(&self) -> u64 {
+        let (bytes, objects) = self.passed.get();
+        if looks_large(objects) {
+            bytes.max(HELD_PACK)
+        } else {
+            bytes
+        }
     }
 
     /// The pack that has passed, if one has.

@@ -1,19 +1,25 @@
 //! Bootstrap and incremental: one pack, asked of the source with the target's tips as haves, passed on untouched.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Read};
 
 use super::Job;
 use super::spool::Stored;
 use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
-use crate::pump::{self, PackCheck, Summary};
+use crate::pump::{self, PackCheck, Passing, Summary};
 use crate::receive_pack::{Body, Target};
 use crate::upload_pack::{FetchRequest, PackStream, Source};
-use crate::wire::pack::empty_pack;
+use crate::wire::pack::{HEADER_BYTES, empty_pack, object_count};
 use crate::wire::report::Report;
 
 /// A pack up to this size is held and sent with its length; git's `http.postBuffer` has the same default.
 pub(super) const HELD_PACK: u64 = 1024 * 1024;
+
+/// Whether a pack of so many objects has more than [`HELD_PACK`] bytes, most likely: an object hardly ever takes less than
+/// 40 in the mean. At worst a small pack is sent like a large one.
+pub(super) fn looks_large(objects: u32) -> bool {
+    u64::from(objects) * 40 > HELD_PACK
+}
 
 /// The target's verdict, and the pack that moved if one was needed.
 pub type Relayed = (Report, Option<Summary>);
@@ -165,11 +171,19 @@ impl BufRead for Head {
     }
 }
 
-/// Read up to [`HELD_PACK`] bytes.
+/// Read up to [`HELD_PACK`] bytes, or no more than the header, where that promises a pack that is larger.
 fn hold(pack: &mut dyn BufRead) -> Result<Held> {
     let mut head = Vec::new();
     let reading = |err: io::Error| Error::from_io(err, "reading the pack").on(Side::Source);
-    pack.take(HELD_PACK).read_to_end(&mut head).map_err(reading)?;
+    let header = pack.take(HEADER_BYTES as u64).read_to_end(&mut head);
+    header.map_err(reading)?;
+    if head.first_chunk().map(object_count).is_some_and(looks_large) {
+        return Ok(Held::Begun(Head(io::Cursor::new(head))));
+    }
+    // With some room to see the end in.
+    head.reserve_exact(HELD_PACK as usize);
+    let rest = HELD_PACK - head.len() as u64;
+    pack.take(rest).read_to_end(&mut head).map_err(reading)?;
     match pack.fill_buf().map_err(reading)?.is_empty() {
         true => Ok(Held::Whole(head)),
         false => Ok(Held::Begun(Head(io::Cursor::new(head)))),
@@ -202,16 +216,10 @@ fn send_stream(
         let report = target.push(&job.push, stored.body()?, progress)?;
         return Ok((report, Some(stored.summary)));
     }
-    let mut check = Some(check);
-    let mut summary = None;
-    let mut pump = |writer: &mut dyn Write| {
-        // A streamed body is written once: there is no second call.
-        let check = check
-            .take()
-            .ok_or_else(|| Error::new(Kind::Internal, "a streamed pack was asked for twice"))?;
-        summary = Some(pump::relay(pack, &mut [writer], check, &mut on_bytes)?);
-        Ok(())
-    };
-    let report = target.push(&job.push, Body::Stream(&mut pump), progress)?;
-    Ok((report, summary))
+    let mut pack = Passing::new(pack, check, &mut on_bytes);
+    // What is no pack shows before the target is asked for anything, and so does how large this one is at least.
+    pack.fill_buf()
+        .map_err(|err| Error::from_io(err, "reading the pack"))?;
+    let report = target.push(&job.push, Body::Stream(&mut pack), progress)?;
+    Ok((report, pack.summary()))
 }

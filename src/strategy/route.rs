@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use gix_hash::ObjectId;
-
 use crate::error::{Error, Kind, Result};
 use crate::plan::Action;
 
@@ -80,19 +78,19 @@ impl Route {
     }
 }
 
-/// Choose by what becomes of the updates; `wants` are the objects to move, and `target_is_empty` tells whether the
+/// Choose by what becomes of the updates; `moves` tells whether objects have to move, and `target_is_empty` whether the
 /// target has no ref at all.
-pub fn choose(actions: &[Action], wants: &[ObjectId], target_is_empty: bool) -> Route {
+pub fn choose(actions: &[Action], moves: bool, target_is_empty: bool) -> Route {
     let kinds: HashSet<_> = actions
         .iter()
         .filter(|action| !matches!(action, Action::UpToDate | Action::Reject(_)))
         .map(std::mem::discriminant)
         .collect();
     let only = |action: &Action| kinds.len() == 1 && kinds.contains(&std::mem::discriminant(action));
-    let (mode, reason) = match wants {
+    let (mode, reason) = match moves {
         _ if kinds.is_empty() => (Mode::None, "up-to-date"),
-        [] if only(&Action::Delete) => (Mode::None, "only-deletes"),
-        [] => (Mode::None, "objects-present"),
+        false if only(&Action::Delete) => (Mode::None, "only-deletes"),
+        false => (Mode::None, "objects-present"),
         _ if only(&Action::Create) && target_is_empty => (Mode::Bootstrap, "empty-target"),
         _ if only(&Action::Create) => (Mode::Bootstrap, "absent-refs"),
         _ if only(&Action::FastForward) => (Mode::Incremental, "fast-forward"),
@@ -110,37 +108,36 @@ mod tests {
     #[test]
     fn each_shape_of_update_has_its_route() {
         use Action::*;
-        let oid = ObjectId::null(gix_hash::Kind::Sha1);
-        let route = |actions: &[Action], wants: &[ObjectId], empty| {
-            let route = choose(actions, wants, empty);
+        let route = |actions: &[Action], moves, empty| {
+            let route = choose(actions, moves, empty);
             (route.mode, route.reason)
         };
         assert_eq!(
-            route(&[UpToDate, Reject(Rejection::FetchFirst)], &[], false),
+            route(&[UpToDate, Reject(Rejection::FetchFirst)], false, false),
             (Mode::None, "up-to-date")
         );
         assert_eq!(
-            route(&[Delete, UpToDate], &[], false),
+            route(&[Delete, UpToDate], false, false),
             (Mode::None, "only-deletes")
         );
         assert_eq!(
-            route(&[Create, Delete], &[], false),
+            route(&[Create, Delete], false, false),
             (Mode::None, "objects-present")
         );
         assert_eq!(
-            route(&[Create, Create], &[oid], true),
+            route(&[Create, Create], true, true),
             (Mode::Bootstrap, "empty-target")
         );
         assert_eq!(
-            route(&[Create, UpToDate], &[oid], false),
+            route(&[Create, UpToDate], true, false),
             (Mode::Bootstrap, "absent-refs")
         );
         assert_eq!(
-            route(&[FastForward], &[oid], false),
+            route(&[FastForward], true, false),
             (Mode::Incremental, "fast-forward")
         );
         assert_eq!(
-            route(&[FastForward, Delete], &[oid], false),
+            route(&[FastForward, Delete], true, false),
             (Mode::Incremental, "mixed-update")
         );
     }

@@ -18,6 +18,7 @@ mod ssh;
 mod stateless;
 pub mod web;
 
+use std::io::Read;
 use std::sync::Arc;
 
 use gix_transport::client::blocking_io::Transport;
@@ -50,6 +51,12 @@ pub trait Link: Transport + Send {
     /// # Errors
     /// When the other side cannot be reached.
     fn reopen(&mut self) -> Result<()>;
+
+    /// A handle that draws the rest of a request from a reader, where that can be done: without it, all of a request has to
+    /// be written.
+    fn uploader(&self) -> Option<Uploader> {
+        None
+    }
 
     /// A handle that cuts the request under way, so that the peer can tell it from a complete one.
     fn cutter(&self) -> Cutter;
@@ -90,6 +97,26 @@ impl Cutter {
     /// Cut: nothing more is sent, and the peer sees the request break off.
     pub fn cut(&self) {
         (self.0)();
+    }
+}
+
+/// Sends the request that was begun on a [`Link`], with all that is left to read as its body.
+pub struct Uploader(Box<Upload>);
+
+type Upload = dyn Fn(&mut dyn Read) -> Result<()>;
+
+impl Uploader {
+    /// Wrap the function that does it.
+    pub fn new(upload: impl Fn(&mut dyn Read) -> Result<()> + 'static) -> Self {
+        Uploader(Box::new(upload))
+    }
+
+    /// Send `body`. The answer is still to be read, and if there is none, that shows then.
+    ///
+    /// # Errors
+    /// What `body` fails with, after which the peer sees the request break off; or the peer's reason to take no more.
+    pub fn upload(&self, body: &mut dyn Read) -> Result<()> {
+        (self.0)(body)
     }
 }
 

@@ -12,11 +12,12 @@ use gix_transport::client::blocking_io::{RequestWriter, SetServiceResponse, Tran
 use gix_transport::client::{self, MessageKind, TransportWithoutIO, WriteMode};
 use gix_transport::{Protocol, Service};
 
+use super::http as ours;
 use super::http::{
     AbortHandle, Headers, HttpBackend, Length, Login, Options, PostBody, ResponseBody, Stats, ignored,
 };
 use super::retry::Retries;
-use super::{Budget, Cutter, Link, Traffic, log_target};
+use super::{Budget, Cutter, Link, Traffic, Uploader, log_target};
 use crate::error::{Result, Side};
 use crate::url::HttpAddress;
 
@@ -28,6 +29,7 @@ pub struct WebLink {
     url: gix_url::Url,
     version: Protocol,
     abort: AbortHandle,
+    uploader: ours::Uploader,
     stats: Stats,
     length: Length,
     retries: Retries,
@@ -60,6 +62,7 @@ impl WebLink {
         })?
         .with_authenticate(Box::new(login));
         let (abort, stats, length) = (backend.abort_handle(), backend.stats(), backend.length());
+        let uploader = backend.uploader();
         let retries = backend.retries();
         let http = Abandonable {
             backend,
@@ -72,6 +75,7 @@ impl WebLink {
             url: address.url.clone(),
             version,
             abort,
+            uploader,
             stats,
             length,
             retries,
@@ -107,6 +111,11 @@ impl Link for WebLink {
 
     fn announce_length(&mut self, bytes: u64) {
         self.length.announce(bytes);
+    }
+
+    fn uploader(&self) -> Option<Uploader> {
+        let uploader = self.uploader.clone();
+        Some(Uploader::new(move |body| uploader.upload(body)))
     }
 
     fn cutter(&self) -> Cutter {

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, Read, Write};
-use std::sync::Arc;
 
 use bstr::{BString, ByteSlice};
 use gix_hash::{Kind as Format, ObjectId};
@@ -15,6 +14,7 @@ use super::{AGENT, Source, v2_features};
 use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
 use crate::transport::sideband::SideBand;
+use crate::wire::object_list::ObjectList;
 use crate::wire::refs::excerpt;
 
 const DOING: &str = "cannot fetch from it";
@@ -30,9 +30,9 @@ const NEAR: u64 = 64 * 1024;
 #[derive(Debug, Clone, Default)]
 pub struct FetchRequest {
     /// Objects to send, with all they reach.
-    pub wants: Arc<[ObjectId]>,
+    pub wants: ObjectList,
     /// Objects that the other side has already, with all they reach.
-    pub haves: Arc<[ObjectId]>,
+    pub haves: ObjectList,
     /// Send the pack at once, without waiting for agreement about the haves.
     pub done: bool,
     /// Deltas may build on objects that only the haves promise.

@@ -52,9 +52,12 @@ impl Names {
     }
 
     fn end(&self, number: usize) -> Option<usize> {
-        let low = u64::from(*self.ends.get(number)?);
+        let low = *self.ends.get(number)?;
+        if self.carries.is_empty() {
+            return Some(low as usize);
+        }
         let carries = self.carries.partition_point(|carry| *carry <= number) as u64;
-        usize::try_from(carries << 32 | low).ok()
+        usize::try_from(carries << 32 | u64::from(low)).ok()
     }
 }
 

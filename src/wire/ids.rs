@@ -75,6 +75,12 @@ impl IdTable {
         Ok(nr)
     }
 
+    /// Put `id` in, and say whether it was not there before. One that cannot be put in never was.
+    pub fn is_first(&mut self, id: &oid) -> bool {
+        let before = self.len();
+        self.intern(id).map_or(true, |_| self.len() > before)
+    }
+
     /// The id that has the number `nr`.
     pub fn id(&self, nr: u32) -> Option<ObjectId> {
         ObjectId::try_from(self.slice(nr)?).ok()
@@ -150,8 +156,10 @@ mod tests {
         let mut table = IdTable::new(Format::Sha256);
         assert_eq!(table.intern(&id(1)).unwrap_err().kind(), Kind::Internal);
         assert_eq!(table.get(&id(1)), None);
+        assert!(table.is_first(&id(1)) && table.is_first(&id(1)));
         let long = Format::Sha256.empty_tree();
         assert_eq!(table.intern(&long).unwrap(), 0);
         assert_eq!(table.id(0), Some(long));
+        assert!(!table.is_first(&long) && table.is_first(&Format::Sha256.empty_blob()));
     }
 }

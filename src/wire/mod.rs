@@ -4,6 +4,7 @@ pub mod changes;
 pub mod columns;
 pub mod ids;
 pub mod object;
+pub mod object_list;
 pub mod pack;
 pub mod pkt_line;
 pub mod ref_list;

@@ -34,18 +34,19 @@ pub(crate) enum Deed<'a> {
 /// the same order.
 pub(super) fn entries(choice: &Choice, obstacles: &Obstacles, plan: &Plan, deed: Deed<'_>) -> Entries {
     let mut judged = (0..).zip(plan.updates.iter().zip(&plan.actions)).peekable();
-    let mut entries = Entries::default();
+    let mut entries = Entries::about(plan.updates.changes());
     for pair in choice.wanted() {
-        entries.push(
-            match judged.next_if(|(_, (update, _))| update.target == pair.target) {
-                Some((number, judged)) => judged_entry(Some(pair.source.name), judged, deed, number),
-                None => not_judged(pair, obstacles),
-            },
-        );
+        match judged.next_if(|(_, (update, _))| update.target == pair.target) {
+            Some((number, judged)) => {
+                let source = Some(pair.source.name);
+                entries.push_planned(number, judged_entry(source, judged, deed, number));
+            }
+            None => entries.push(not_judged(pair, obstacles)),
+        }
     }
     // What is left are the deletions.
     for (number, judged) in judged {
-        entries.push(judged_entry(None, judged, deed, number));
+        entries.push_planned(number, judged_entry(None, judged, deed, number));
     }
     entries
 }
@@ -72,7 +73,7 @@ pub(crate) fn judged_entry<'a>(
     source: Option<&'a BStr>,
     (update, action): (Update<'a>, &'a Action),
     deed: Deed<'a>,
-    number: usize,
+    number: u32,
 ) -> Entry<'a> {
     let (action, status, reason) = match action {
         Action::UpToDate => (EntryAction::UpToDate, Status::UpToDate, None),
@@ -103,7 +104,7 @@ pub(crate) fn judged_entry<'a>(
             status: Status::Failed,
             ..planned
         },
-        Deed::Done { statuses, tolerant } => done(planned, statuses.get(number), tolerant),
+        Deed::Done { statuses, tolerant } => done(planned, statuses.get(number as usize), tolerant),
     }
 }
 

@@ -16,14 +16,26 @@ use crate::url::Address;
 /// A look at the target's HEAD that goes on beside the push, so that nobody waits for it.
 pub(super) struct HeadLook {
     place: Address,
-    before: Option<JoinHandle<Option<Source>>>,
+    before: Option<JoinHandle<Option<Before>>>,
+}
+
+/// What the first look has shown.
+struct Before {
+    head: Option<BString>,
+    traffic: Traffic,
 }
 
 impl HeadLook {
     /// Begin to look at the empty target at `place`. A thread that cannot be had is no loss: there is a second look.
     pub(super) fn begin(place: Address) -> Self {
         let at = place.clone();
-        let look = move || session::connect_source(&at, Protocol::V2).ok();
+        let look = move || {
+            let target = session::connect_source(&at, Protocol::V2).ok()?;
+            Some(Before {
+                head: target.advertisement().head.clone(),
+                traffic: target.link().traffic(),
+            })
+        };
         HeadLook {
             place,
             before: std::thread::Builder::new().name("head".into()).spawn(look).ok(),
@@ -34,9 +46,9 @@ impl HeadLook {
     /// others the target is asked again, because hosts let HEAD name the first branch that comes.
     pub(super) fn end(self, run: &mut Run) {
         let before = self.before.and_then(|look| look.join().ok()).flatten();
-        let waited_for = before.and_then(|target| {
-            note(run, target.link().traffic());
-            target.advertisement().head.clone()
+        let waited_for = before.and_then(|before| {
+            note(run, before.traffic);
+            before.head
         });
         let pushed_any = run.refs.iter().any(|entry| entry.status == Status::Ok);
         if !pushed_any || waited_for.is_some_and(|head| created(run, &head)) {

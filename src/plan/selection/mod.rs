@@ -9,6 +9,7 @@ mod obstacles;
 #[cfg(test)]
 mod tests;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bstr::{BStr, BString};
@@ -68,8 +69,8 @@ pub struct Choice {
 struct Pair {
     /// By number in the source's list.
     source: u32,
-    /// By number in [`Choice::targets`], unless it has the same name.
-    target: Option<u32>,
+    /// How many of [`Choice::targets`] there are up to its own, unless it has the same name.
+    target: Option<NonZeroU32>,
 }
 
 /// How far a run may go in overwriting what is there.
@@ -158,48 +159,46 @@ impl Choice {
         let source = self.source.refs.get(pair.source as usize)?;
         let target = match pair.target {
             None => source.name,
-            Some(number) => self.targets.get(number as usize)?,
+            Some(count) => self.targets.get(count.get() as usize - 1)?,
         };
         Some(RefPair { source, target })
     }
 
     fn add(&mut self, source: &BStr, target: Option<&BStr>) {
-        // Neither list has more members than there are numbers.
-        let source = self.source.refs.position(source) as u32;
-        let number = self.targets.len() as u32;
         target.into_iter().for_each(|name| self.targets.push(name));
+        // Neither list has more members than there are numbers.
+        let count = NonZeroU32::new(self.targets.len() as u32);
         self.pairs.push(Pair {
-            source,
-            target: target.map(|_| number),
+            source: self.source.refs.position(source) as u32,
+            target: count.filter(|_| target.is_some()),
         });
     }
 
     /// Naming the same pair twice is harmless, naming two sources for one target is not; and `a` and `a/b` cannot both
     /// exist in one repository.
     fn settle_targets(&mut self) -> Result<()> {
-        let mut by_target: Vec<(&BStr, usize)> = self.wanted().map(|pair| pair.target).zip(0..).collect();
-        by_target.sort_unstable();
-        let source = |number: usize| self.pairs.get(number).map(|pair| pair.source);
-        let name = |number: usize| Some(printable(self.source.refs.get(source(number)? as usize)?.name));
+        let target = |number: u32| Some(self.pair(self.pairs.get(number as usize)?)?.target);
+        let mut by_target: Vec<u32> = (0..).zip(&self.pairs).map(|(number, _)| number).collect();
+        by_target.sort_unstable_by_key(|number| (target(*number), *number));
+        let source = |number: u32| self.pairs.get(number as usize).map(|pair| pair.source);
+        let name = |number: u32| Some(printable(self.source.refs.get(source(number)? as usize)?.name));
         let mut twice = Vec::new();
-        for ((target, one), (same, two)) in by_target.iter().zip(by_target.iter().skip(1)) {
-            if target != same {
+        for (one, two) in by_target.iter().zip(by_target.iter().skip(1)) {
+            let Some(same) = target(*one).filter(|name| target(*two) == Some(*name)) else {
                 continue;
-            }
+            };
             if source(*one) == source(*two) {
                 twice.push(*two);
                 continue;
             }
             let [one, two] = [one, two].map(|number| name(*number).unwrap_or_default());
-            let message = format!(
-                "'{}' is the target of both '{one}' and '{two}'",
-                printable(target)
-            );
+            let message = format!("'{}' is the target of both '{one}' and '{two}'", printable(same));
             return Err(Error::new(Kind::Usage, message));
         }
-        for (name, _) in &by_target {
-            let taken = |parent: &&BStr| by_target.binary_search_by_key(parent, |(name, _)| name).is_ok();
-            if let Some(parent) = obstacles::parents(name).find(taken) {
+        for name in by_target.iter().filter_map(|number| target(*number)) {
+            let place =
+                |parent: &BStr| by_target.binary_search_by_key(&Some(parent), |number| target(*number));
+            if let Some(parent) = obstacles::parents(name).find(|parent| place(parent).is_ok()) {
                 let (parent, name) = (printable(parent), printable(name));
                 let message = format!("'{parent}' and '{name}' cannot both exist on the target");
                 return Err(Error::new(Kind::Usage, message));

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read};
-use std::sync::Arc;
 
 use gix_hash::ObjectId;
 
@@ -14,6 +13,7 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Silent;
 use crate::pump::PackCheck;
 use crate::upload_pack::FetchRequest;
+use crate::wire::object_list::ObjectList;
 
 /// So many packs are begun and dropped because their size can be foretold; then one has to do.
 const FORECASTS: u32 = 3;
@@ -93,13 +93,7 @@ impl<'a> Batches<'a, '_> {
     /// and their pack. `most` is what was too much before. `None` if nothing is left.
     pub(super) fn next_of_tail(&mut self, most: usize) -> Result<Option<(Vec<ObjectId>, Stored)>> {
         let has: HashSet<&ObjectId> = self.haves.iter().collect();
-        let mut wants: Vec<ObjectId> = self
-            .job
-            .wants
-            .iter()
-            .copied()
-            .filter(|oid| !has.contains(oid))
-            .collect();
+        let mut wants: Vec<ObjectId> = self.job.wants.iter().filter(|oid| !has.contains(oid)).collect();
         wants.truncate(most);
         while let Some(first) = wants.first().copied() {
             match self.take_in(wants.as_slice().into(), |_, _| false)? {
@@ -117,7 +111,7 @@ impl<'a> Batches<'a, '_> {
     /// Ask for `wants`, and store the pack unless `drop_it` wants to be rid of it for the number of its objects.
     fn take_in(
         &mut self,
-        wants: Arc<[ObjectId]>,
+        wants: ObjectList,
         drop_it: impl FnOnce(&mut Sizes, u32) -> bool,
     ) -> Result<Fetched> {
         let request = self.request(wants);
@@ -143,7 +137,7 @@ impl<'a> Batches<'a, '_> {
         }
     }
 
-    fn request(&self, wants: Arc<[ObjectId]>) -> FetchRequest {
+    fn request(&self, wants: ObjectList) -> FetchRequest {
         FetchRequest {
             wants,
             haves: self.haves.as_slice().into(),
@@ -198,7 +192,7 @@ impl<'a> Batches<'a, '_> {
 
     /// Whether something goes with the commits up to `to` that could go behind them.
     pub(super) fn has_tail(&self, to: usize) -> bool {
-        self.is_last(to) && self.job.wants.iter().any(|oid| self.row.end_at(oid).is_none())
+        self.is_last(to) && self.job.wants.iter().any(|oid| self.row.end_at(&oid).is_none())
     }
 
     /// The error for a piece that cannot be made smaller; `bytes` is its size, if the target had it in hands.

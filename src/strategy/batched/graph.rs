@@ -10,6 +10,7 @@ use crate::plan::history::History;
 use crate::progress::{Progress, Silent};
 use crate::upload_pack::{FetchRequest, PackStream, Source};
 use crate::wire::object::{Commit, ObjectKind, Tag};
+use crate::wire::object_list::ObjectList;
 use crate::wire::pack::{Keep, Object, PackReader};
 
 /// What tag objects point to.
@@ -51,7 +52,7 @@ impl Graph {
         let mut graph = Graph {
             history: History::new(format),
             tags: Tags::default(),
-            open: job.wants.iter().copied().collect(),
+            open: job.wants.iter().collect(),
         };
         let filled = graph.fill(pack, &job.haves, has_content);
         filled.map_err(|err| err.on(Side::Source))?;
@@ -59,8 +60,8 @@ impl Graph {
         Ok(graph)
     }
 
-    fn fill(&mut self, pack: PackStream<'_>, haves: &[ObjectId], has_content: bool) -> Result<()> {
-        let haves: HashSet<ObjectId> = haves.iter().copied().collect();
+    fn fill(&mut self, pack: PackStream<'_>, haves: &ObjectList, has_content: bool) -> Result<()> {
+        let haves: HashSet<ObjectId> = haves.iter().collect();
         let format = self.format();
         for object in PackReader::new(pack, format, Keep::History)? {
             self.add(&object?, &haves)?;

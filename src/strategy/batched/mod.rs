@@ -61,7 +61,7 @@ pub(super) fn run(
     let mut batches = Batches {
         thin: !target.offers("no-thin") && target.advertisement().shallow.is_empty(),
         steps: None,
-        haves: job.haves.to_vec(),
+        haves: job.haves.iter().collect(),
         row: Row::new(graph.history, tips),
         tags: graph.tags,
         sizes: Sizes::new(Limit::after(bytes, job.terms.target_max_pack_bytes, why)),

@@ -9,7 +9,6 @@ mod repository;
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, Read};
-use std::sync::Arc;
 
 use super::relay::{self, Relayed};
 use super::{Ends, Job};
@@ -18,7 +17,7 @@ use crate::git::pack::PackName;
 use crate::progress::Progress;
 use crate::pump::PackCheck;
 use crate::upload_pack::FetchRequest;
-use gix_hash::ObjectId;
+use crate::wire::object_list::ObjectList;
 use repository::Repository;
 
 /// Carry `job` out through a temporary repository, of which nothing is left afterwards.
@@ -32,7 +31,7 @@ pub(super) fn run(ends: &mut Ends<'_>, job: &Job, progress: &dyn Progress) -> Re
     let mut wants = job.wants.clone();
     if let Some(local) = &job.local {
         let part = local.part(&repository.git, ends)?;
-        wants = wants.iter().copied().chain(part.wants).collect();
+        wants = wants.iter().chain(part.wants).collect();
         if let Some(name) = &part.pack {
             let checked = repository.check_size(name, job.terms.stored_limit());
             checked.map_err(|err| job.terms.explain_limit(err))?;
@@ -60,7 +59,7 @@ pub(super) fn run(ends: &mut Ends<'_>, job: &Job, progress: &dyn Progress) -> Re
 fn fetch(
     ends: &mut Ends<'_>,
     repository: &Repository,
-    wants: Arc<[ObjectId]>,
+    wants: ObjectList,
     job: &Job,
     progress: &dyn Progress,
 ) -> Result<PackName> {

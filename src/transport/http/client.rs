@@ -2,9 +2,8 @@
 //!
 //! One request at a time. How bytes travel is told in [`super::connect`] and [`super::upload`].
 
-use std::io::Write;
+use std::io::Read;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use ureq::SendBody;
@@ -18,7 +17,7 @@ use super::link::{Link, lock};
 use super::options::Options;
 use super::response::{Answer, Body};
 use super::status::{self, Refusal};
-use super::upload::{BodySource, Pipe, Settle, aborted};
+use super::upload::{Collection, aborted};
 use super::url;
 use super::way::Ways;
 use crate::error::{Error, Kind, Result};
@@ -28,8 +27,6 @@ use crate::transport::retry::{Retries, Tries, retry_after};
 const MAX_REDIRECTS: usize = 5;
 /// More credentials than this are not tried for one request.
 const MAX_CREDENTIALS: usize = 6;
-/// Git compresses longer requests for a fetch (`rpc_service()` in git's `remote-curl.c`).
-const GZIP_OVER: usize = 1024;
 /// A refusal that is longer costs a connection, not the time to read it.
 const DRAIN: usize = 64 * 1024;
 
@@ -55,9 +52,9 @@ struct Failed {
 
 enum Payload<'a> {
     None,
-    Bytes(&'a [u8]),
+    Collected(&'a Collection),
     /// With its length, if that is known.
-    Stream(&'a mut BodySource, Option<u64>),
+    Stream(&'a mut dyn Read, Option<u64>),
 }
 
 /// Everything that outlives a request.
@@ -70,7 +67,6 @@ pub(super) struct Client {
     pub(super) link: Arc<Link>,
     pub(super) auth: Mutex<Auth>,
     ways: Ways,
-    uploader: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Client {
@@ -90,28 +86,12 @@ impl Client {
             link: Arc::default(),
             auth: Mutex::default(),
             ways: Ways::default(),
-            uploader: Mutex::default(),
         })
-    }
-
-    /// Cut the exchange under way, see [`super::AbortHandle`].
-    pub(super) fn cut(&self) {
-        self.link.abort();
-    }
-
-    /// Only one exchange at a time: the link's flags are about the newest.
-    fn begin(&self) {
-        if let Some(last) = lock(&self.uploader).take() {
-            self.link.abort_pending();
-            // It has an answer or was cut, so it is about to end; a panic in it was told through the pipe.
-            let _ = last.join();
-        }
-        self.link.begin_exchange();
     }
 
     /// Perform a GET, following redirects; the second value is the new base if there were any.
     pub(super) fn get(&self, mut request: Prepared) -> Result<(Answer, Option<String>)> {
-        self.begin();
+        self.link.begin_exchange();
         let tail = request
             .url
             .strip_prefix(&request.base)
@@ -119,7 +99,7 @@ impl Client {
             .to_owned();
         let mut moved = None;
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.with_auth(&request, &[])?;
+            let response = self.with_auth(&request, &Collection::default())?;
             let redirect = location(&response, &request.url).filter(|_| self.options.follow_redirects);
             let Some(location) = redirect else {
                 return Ok((self.accept(&request, response)?, moved));
@@ -138,36 +118,22 @@ impl Client {
     }
 
     /// Perform a POST with a body that is at hand, and can be sent again.
-    pub(super) fn send_buffered(&self, request: &Prepared, body: &[u8]) -> Result<Answer> {
-        self.begin();
+    pub(super) fn send_buffered(&self, request: &Prepared, body: &Collection) -> Result<Answer> {
+        self.link.begin_exchange();
         let response = self.with_auth(request, body)?;
         self.accept(request, response)
     }
 
-    /// Start a POST whose body comes from the pipe returned.
-    pub(super) fn send_streamed(self: &Arc<Self>, request: Prepared) -> Result<Arc<Pipe>> {
-        self.begin();
-        let pipe = Arc::new(Pipe::default());
-        self.link.use_pipe(&pipe);
-        let (client, theirs) = (self.clone(), pipe.clone());
-        let thread = std::thread::Builder::new()
-            .name("http-upload".into())
-            .spawn(move || {
-                let settle = Settle(theirs);
-                settle.0.settle(client.stream(&request, &settle.0));
-            })
-            .map_err(|err| Error::new(Kind::Internal, "could not start a thread").caused_by(err))?;
-        *lock(&self.uploader) = Some(thread);
-        Ok(pipe)
-    }
-
-    fn stream(&self, request: &Prepared, pipe: &Arc<Pipe>) -> Result<Answer> {
+    /// Perform a POST with a body that is drawn while it is sent, and so cannot be sent again.
+    pub(super) fn send_streamed(
+        &self,
+        request: &Prepared,
+        body: &mut dyn Read,
+        length: Option<u64>,
+    ) -> Result<Answer> {
+        self.link.begin_exchange();
         let credentials = lock(&self.auth).known(&request.url);
-        let mut source = BodySource {
-            pipe: pipe.clone(),
-            link: self.link.clone(),
-        };
-        let payload = Payload::Stream(&mut source, self.link.take_length());
+        let payload = Payload::Stream(body, length);
         let response = self
             .once(request, payload, credentials.as_ref())
             .map_err(|failed| failed.error)?;
@@ -178,7 +144,7 @@ impl Client {
     }
 
     /// Send a request that can be repeated, anonymously first, with credentials if the server wants them.
-    fn with_auth(&self, request: &Prepared, body: &[u8]) -> Result<Response<ureq::Body>> {
+    fn with_auth(&self, request: &Prepared, body: &Collection) -> Result<Response<ureq::Body>> {
         let mut tries = self.retries.begin();
         let mut credentials = lock(&self.auth).known(&request.url);
         for _ in 0..MAX_CREDENTIALS {
@@ -218,13 +184,13 @@ impl Client {
     fn patiently(
         &self,
         request: &Prepared,
-        body: &[u8],
+        body: &Collection,
         credentials: Option<&Credentials>,
         tries: &mut Tries<'_>,
     ) -> Result<Response<ureq::Body>> {
         let payload = || match request.method {
             Method::GET => Payload::None,
-            _ => Payload::Bytes(body),
+            _ => Payload::Collected(body),
         };
         loop {
             let sent = self.link.stats.bytes_sent();
@@ -267,7 +233,7 @@ impl Client {
         let stale = connects == self.link.connects() && received == self.link.stats.bytes_received();
         let repeatable = match &payload {
             Payload::None => true,
-            Payload::Bytes(body) => changes_nothing(request, body),
+            Payload::Collected(body) => changes_nothing(request, body),
             Payload::Stream(..) => false,
         };
         match result {
@@ -313,15 +279,12 @@ impl Client {
                 }
                 agent.run(builder.body(SendBody::from_reader(*source))?)
             }
-            Payload::Bytes(bytes) if bytes.len() > GZIP_OVER && is_fetch(request) => {
-                let bytes = gzip(bytes)?;
-                agent.run(
-                    builder
-                        .header(header::CONTENT_ENCODING, "gzip")
-                        .body(bytes.as_slice())?,
-                )
+            Payload::Collected(body) => {
+                if body.is_gzip {
+                    builder = builder.header(header::CONTENT_ENCODING, "gzip");
+                }
+                agent.run(builder.body(body.bytes.as_slice())?)
             }
-            Payload::Bytes(bytes) => agent.run(builder.body(*bytes)?),
         };
         self.note(request, &response);
         if response.is_ok() {
@@ -430,7 +393,7 @@ impl Client {
 
 /// Whether the server says that it will do the same request later, and has not done it. A gateway that got no answer
 /// cannot know that, which matters where the request changes something.
-fn is_refusal_for_now(status: StatusCode, request: &Prepared, body: &[u8]) -> bool {
+fn is_refusal_for_now(status: StatusCode, request: &Prepared, body: &Collection) -> bool {
     match status.as_u16() {
         429 | 503 => true,
         500 | 502 | 504 => changes_nothing(request, body),
@@ -440,8 +403,8 @@ fn is_refusal_for_now(status: StatusCode, request: &Prepared, body: &[u8]) -> bo
 
 /// Whether it does not matter if the server has seen the request before: it reads, or it is the lone flush that settles
 /// authentication.
-fn changes_nothing(request: &Prepared, body: &[u8]) -> bool {
-    request.method == Method::GET || is_fetch(request) || body == b"0000"
+fn changes_nothing(request: &Prepared, body: &Collection) -> bool {
+    request.method == Method::GET || is_fetch(request) || body.bytes == b"0000"
 }
 
 fn asked_to_wait(response: &Response<ureq::Body>) -> Option<Duration> {
@@ -449,15 +412,10 @@ fn asked_to_wait(response: &Response<ureq::Body>) -> Option<Duration> {
     retry_after(value.to_str().ok()?, SystemTime::now())
 }
 
-fn is_fetch(request: &Prepared) -> bool {
+/// Whether it asks for objects.
+pub(super) fn is_fetch(request: &Prepared) -> bool {
     request
         .headers
         .iter()
         .any(|(name, value)| name == header::CONTENT_TYPE && value == "application/x-git-upload-pack-request")
-}
-
-fn gzip(bytes: &[u8]) -> Result<Vec<u8>, ureq::Error> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(bytes)?;
-    Ok(encoder.finish()?)
 }

@@ -12,8 +12,6 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::upload::Pipe;
-
 /// Lock `mutex`; a panic elsewhere leaves our plain data usable.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -29,16 +27,14 @@ pub(super) struct Link {
     aborted: AtomicBool,
     connects: AtomicU64,
     socket: Mutex<Weak<TcpStream>>,
-    pipe: Mutex<Weak<Pipe>>,
     length: Mutex<Option<u64>>,
     pub(super) stats: Stats,
 }
 
 impl Link {
-    /// A new exchange starts; what was said about the last one no longer holds.
+    /// A new exchange starts, the only one from now on; what was said about the last one no longer holds.
     pub(super) fn begin_exchange(&self) {
         self.aborted.store(false, Ordering::SeqCst);
-        *lock(&self.pipe) = Weak::new();
         *lock(&self.socket) = Weak::new();
     }
 
@@ -102,11 +98,6 @@ impl Link {
         *lock(&self.socket) = Arc::downgrade(socket);
     }
 
-    /// The request under way takes its body from `pipe`.
-    pub(super) fn use_pipe(&self, pipe: &Arc<Pipe>) {
-        *lock(&self.pipe) = Arc::downgrade(pipe);
-    }
-
     /// The length of the next upload, if it was announced.
     pub(super) fn take_length(&self) -> Option<u64> {
         lock(&self.length).take()
@@ -118,20 +109,9 @@ impl Link {
         socket.is_some_and(|socket| !is_quiet(&socket))
     }
 
-    /// Cut an upload that nobody waits for any more.
-    pub(super) fn abort_pending(&self) {
-        let pending = lock(&self.pipe).upgrade().is_some_and(|pipe| pipe.is_pending());
-        if pending {
-            self.abort();
-        }
-    }
-
     /// Cut the exchange under way.
     pub(super) fn abort(&self) {
         self.aborted.store(true, Ordering::SeqCst);
-        if let Some(pipe) = lock(&self.pipe).upgrade() {
-            pipe.abort();
-        }
         if let Some(socket) = lock(&self.socket).upgrade() {
             // An error means that it is closed already.
             let _ = socket.shutdown(Shutdown::Both);

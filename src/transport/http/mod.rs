@@ -34,7 +34,7 @@ mod url;
 mod way;
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use gix_transport::client::blocking_io::http::{GetResponse, Http, PostBodyDataKind, PostResponse};
 use ureq::http::Method;
@@ -45,12 +45,12 @@ pub use self::link::{AbortHandle, Length, Stats};
 pub use self::login::{Login, token_variable};
 pub use self::options::{Options, Secret, Secrets, ignored};
 pub use self::response::{Headers, ResponseBody};
-pub use self::upload::PostBody;
+pub use self::upload::{PostBody, Uploader};
 
 use self::client::{Client, Prepared};
 use self::link::lock;
 use self::response::{Exchange, Stage};
-use self::upload::Sink;
+use self::upload::Collected;
 use super::retry::Retries;
 use crate::error::Result;
 
@@ -63,6 +63,7 @@ use crate::error::Result;
 pub struct HttpBackend {
     client: Arc<Client>,
     redirected: Option<String>,
+    uploader: Uploader,
 }
 
 impl HttpBackend {
@@ -71,6 +72,7 @@ impl HttpBackend {
         Ok(HttpBackend {
             client: Arc::new(Client::new(options)?),
             redirected: None,
+            uploader: Uploader::default(),
         })
     }
 
@@ -84,6 +86,11 @@ impl HttpBackend {
     /// A handle to cut the exchange under way; take it before gix gets the backend.
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle(self.client.link.clone())
+    }
+
+    /// A handle to send bodies of any length; take it before gix gets the backend.
+    pub fn uploader(&self) -> Uploader {
+        self.uploader.clone()
     }
 
     /// A handle to announce the length of an upload; take it before gix gets the backend.
@@ -169,24 +176,14 @@ impl Http for HttpBackend {
         url: &str,
         base_url: &str,
         headers: impl IntoIterator<Item = impl AsRef<str>>,
-        body: PostBodyDataKind,
+        _body: PostBodyDataKind,
     ) -> gix_error::Result<PostResponse<Headers, ResponseBody, PostBody>> {
         let request = prepare(Method::POST, url, base_url, headers).map_err(status::into_gix)?;
-        let client = self.client.clone();
-        let (sink, stage) = match body {
-            PostBodyDataKind::BoundedAndFitsIntoMemory => {
-                let bytes = Arc::default();
-                let sink = Sink::Memory(Arc::clone(&bytes));
-                (sink, Stage::Unsent(client, request, bytes))
-            }
-            PostBodyDataKind::Unbounded => {
-                let pipe = client.send_streamed(request).map_err(status::into_gix)?;
-                (Sink::Stream(pipe.clone()), Stage::Streaming(client, pipe))
-            }
-        };
-        let exchange = Exchange::new(stage);
+        let collected = Arc::new(Mutex::new(Collected::new(client::is_fetch(&request))));
+        let exchange = Exchange::new(Stage::Unsent(self.client.clone(), request, collected.clone()));
+        self.uploader.follow(&exchange);
         Ok(PostResponse {
-            post_body: PostBody(sink),
+            post_body: PostBody(collected),
             headers: Headers::new(exchange.clone()),
             body: ResponseBody::new(exchange),
         })

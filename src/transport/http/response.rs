@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::client::{Client, Prepared};
 use super::link::{Link, lock};
 use super::status;
-use super::upload::{Pipe, aborted};
+use super::upload::{Collected, Drawn, aborted};
 use crate::error::{Error, Kind, Result};
 
 /// A response that ureq has received the head of.
@@ -21,11 +21,11 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) enum Stage {
     /// The request is sent once its response is wanted.
-    Unsent(Arc<Client>, Prepared, Arc<Mutex<Vec<u8>>>),
-    /// The request is being sent by its own thread.
-    Streaming(Arc<Client>, Arc<Pipe>),
+    Unsent(Arc<Client>, Prepared, Arc<Mutex<Collected>>),
     /// The response is here; the halves are taken as they are asked for.
     Here(Option<Vec<u8>>, Option<Body>),
+    /// An upload got no response.
+    Failed(Error),
     /// It failed (somebody was told), or nobody wanted it.
     Over,
 }
@@ -39,13 +39,41 @@ impl Exchange {
         Arc::new(Exchange(Mutex::new(stage)))
     }
 
+    /// See [`super::Uploader::upload`].
+    pub(super) fn upload(&self, rest: &mut dyn Read) -> Result<()> {
+        let mut stage = lock(&self.0);
+        let Stage::Unsent(client, request, begun) = std::mem::replace(&mut *stage, Stage::Over) else {
+            return Err(internal("the request has been sent already"));
+        };
+        let begun = lock(&begun).take()?;
+        if begun.is_gzip {
+            return Err(internal("a request that is compressed cannot go on"));
+        }
+        let mut body = begun.bytes.as_slice().chain(rest);
+        let length = client.link.take_length();
+        let mut drawn = Drawn::new(&mut body, &client.link, length);
+        let result = client.send_streamed(&request, &mut drawn, length);
+        let complete = drawn.came_to_its_end()?;
+        let incomplete = match result {
+            Ok(answer) => {
+                *stage = Stage::Here(Some(answer.head), Some(answer.body));
+                Error::new(Kind::Peer, "the server answered before the upload was complete")
+            }
+            Err(err) => {
+                *stage = Stage::Failed(err.duplicate());
+                err
+            }
+        };
+        if complete { Ok(()) } else { Err(incomplete) }
+    }
+
     fn fetch(stage: &mut Stage) -> Result<()> {
         let result = match std::mem::replace(stage, Stage::Over) {
             Stage::Unsent(client, request, body) => {
-                let body = std::mem::take(&mut *lock(&body));
+                let body = lock(&body).take()?;
                 client.send_buffered(&request, &body)
             }
-            Stage::Streaming(_, pipe) => pipe.answer(),
+            Stage::Failed(err) => Err(err),
             ready => {
                 *stage = ready;
                 return Ok(());
@@ -74,21 +102,10 @@ impl Exchange {
         })
     }
 
-    /// The head is not going to be read: an unfinished request must not be completed.
+    /// The head is not going to be read: what was not sent is not to be sent any more.
     fn abandon(&self) {
         let mut stage = lock(&self.0);
-        let unwanted = match &*stage {
-            Stage::Unsent(..) => true,
-            Stage::Streaming(client, pipe) => {
-                let unwanted = pipe.abandon();
-                if unwanted {
-                    client.cut();
-                }
-                unwanted
-            }
-            Stage::Here(..) | Stage::Over => false,
-        };
-        if unwanted {
+        if matches!(*stage, Stage::Unsent(..)) {
             *stage = Stage::Over;
         }
     }

@@ -149,10 +149,11 @@ impl Transport for Socket {
             return self.look();
         }
         let started = Instant::now();
+        // Looked at only after a wait in vain: as a rule the time-out is the same as that of the read before, and need not
+        // be set.
+        let mut waited = Duration::ZERO;
         loop {
-            let left = limit
-                .not_zero()
-                .map(|limit| limit.saturating_sub(started.elapsed()));
+            let left = limit.not_zero().map(|limit| limit.saturating_sub(waited));
             let patience = [left, self.speed.patience()].into_iter().flatten().min();
             // A socket takes no time-out of nothing.
             self.set_read_timeout(patience.map(|patience| patience.max(Duration::from_millis(1))))?;
@@ -166,7 +167,8 @@ impl Transport for Socket {
                 Err(err) if err.kind() == ErrorKind::Interrupted => {}
                 Err(err) if matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     self.speed.note(asked.elapsed(), 0)?;
-                    if limit.not_zero().is_some_and(|limit| started.elapsed() >= *limit) {
+                    waited = started.elapsed();
+                    if limit.not_zero().is_some_and(|limit| waited >= *limit) {
                         return Err(ureq::Error::Timeout(limit.reason));
                     }
                 }

@@ -21,6 +21,15 @@ pub use writer::{PackWriter, empty_pack};
 
 use crate::error::{Error, Kind};
 
+/// `PACK`, the version, the object count: see `gitformat-pack`.
+pub const HEADER_BYTES: usize = 12;
+
+/// The number of objects that a pack's `header` counts.
+pub fn object_count(header: &[u8; HEADER_BYTES]) -> u32 {
+    let [.., a, b, c, d] = *header;
+    u32::from_be_bytes([a, b, c, d])
+}
+
 fn damaged(how: &str) -> Error {
     Error::new(Kind::Corrupt, format!("the pack is damaged: {how}"))
 }

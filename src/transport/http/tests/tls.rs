@@ -183,8 +183,8 @@ fn a_session_ticket_is_no_early_answer() {
     });
     let base = url(&server, "localhost");
     let mut http = HttpBackend::new(trusting()).unwrap();
-    let mut request = post(&mut http, &base, "git-receive-pack", Unbounded);
-    pump(&mut request.post_body, 4 << 20).unwrap();
+    let request = post(&mut http, &base, "git-receive-pack", Unbounded);
+    pump(&http, 4 << 20).unwrap();
     assert_eq!(finish(request).unwrap().1, b"ok");
     read(discover(&mut http, &base).unwrap()).unwrap();
     server.done();
@@ -202,13 +202,13 @@ fn an_early_answer_is_heard_through_tls() {
             }
         });
         let mut http = HttpBackend::new(trusting()).unwrap();
-        let mut request = post(
+        let request = post(
             &mut http,
             &url(&server, "localhost"),
             "git-receive-pack",
             Unbounded,
         );
-        let err = pump(&mut request.post_body, 64 << 20).unwrap_err();
+        let err = pump(&http, 64 << 20).unwrap_err();
         assert_eq!(err.kind(), Kind::Limit, "{err}");
         assert_eq!(finish(request).unwrap_err().kind(), Kind::Limit);
         server.done();
@@ -222,14 +222,20 @@ fn an_abort_leaves_the_upload_incomplete() {
         assert!(!peer.chunked_body().1);
     });
     let mut http = HttpBackend::new(trusting()).unwrap();
-    let mut request = post(
+    let request = post(
         &mut http,
         &url(&server, "localhost"),
         "git-receive-pack",
         Unbounded,
     );
-    pump(&mut request.post_body, 1 << 20).unwrap();
-    http.abort_handle().abort();
+    let abort = http.abort_handle();
+    let end = Breaking(|| {
+        abort.abort();
+        Ok(())
+    });
+    http.uploader()
+        .upload(&mut std::io::repeat(7).take(1 << 20).chain(end))
+        .unwrap_err();
     assert!(finish(request).is_err());
     server.done();
 }
