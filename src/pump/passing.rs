@@ -17,6 +17,7 @@ pub struct Passing<'a> {
     /// Gone once the pack has ended.
     check: Option<PackCheck>,
     progress: &'a mut dyn FnMut(u64, u32),
+    has_more: &'a dyn Fn() -> bool,
     summary: Option<Summary>,
     /// What was held back and goes next, and how much of it has gone.
     older: Tail,
@@ -35,12 +36,21 @@ impl<'a> Passing<'a> {
             source,
             check: Some(check),
             progress,
+            has_more: &|| false,
             summary: None,
             older: Tail::default(),
             gone: 0,
             newer: 0,
             held: 0,
         }
+    }
+
+    /// Whoever [reads](Read::read) gets all that fits as long as `has_more` says that the source could give more without
+    /// delay. Slices can be small, and what is sent of them should not be.
+    #[must_use]
+    pub fn while_more(mut self, has_more: &'a dyn Fn() -> bool) -> Self {
+        self.has_more = has_more;
+        self
     }
 
     /// What the pack turned out to be, once all of it has been read.
@@ -109,7 +119,8 @@ impl Read for Passing<'_> {
             self.consume(count);
             filled += count;
             let is_at_hand = self.newer > 0 && self.gone == self.older.as_slice().len();
-            if !is_at_hand || filled == buf.len() {
+            let goes_on = is_at_hand || self.check.is_some() && (self.has_more)();
+            if count == 0 || !goes_on || filled == buf.len() {
                 return Ok(filled);
             }
         }

@@ -288,3 +288,24 @@ fn a_passing_pack_is_read_in_pieces_of_any_size() {
         [44, 64]
     );
 }
+
+/// Slices that are there anyway go together, as many as fit.
+#[test]
+fn small_slices_are_read_together_while_there_are_more() {
+    let pack = small_pack(Format::Sha1);
+    let mut source = BufReader::with_capacity(16, pack.as_slice());
+    let more = std::cell::Cell::new(true);
+    let has_more = || more.get();
+    let mut progress = |_, _| {};
+    let check = PackCheck::new(Format::Sha1, None);
+    let mut passing = Passing::new(&mut source, check, &mut progress).while_more(&has_more);
+    let mut piece = [0; 100];
+    assert_eq!(passing.read(&mut piece).unwrap(), 100);
+    more.set(false);
+    assert!(passing.read(&mut piece).unwrap() <= 16);
+    more.set(true);
+    let mut rest = Vec::new();
+    passing.read_to_end(&mut rest).unwrap();
+    assert!(pack.ends_with(&rest));
+    assert_eq!(passing.summary().unwrap().bytes, pack.len() as u64);
+}

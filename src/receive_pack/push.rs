@@ -87,6 +87,9 @@ impl Target {
         let sent = match (uploader, body) {
             (Some(uploader), Body::Stream(pack)) => uploader.upload(&mut header.read().chain(pack)),
             (Some(uploader), Body::Sized(_, pack)) => uploader.upload(&mut header.read().chain(pack)),
+            (Some(uploader), Body::Whole(pack)) => {
+                send(&mut *writer, &header, Body::Nothing).and_then(|()| uploader.upload_whole(pack))
+            }
             (_, body) => send(&mut *writer, &header, body),
         };
         if sent.is_err() {

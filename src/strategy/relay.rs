@@ -8,6 +8,7 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::progress::Progress;
 use crate::pump::{self, PackCheck, Passing, Summary};
 use crate::receive_pack::{Body, Target};
+use crate::transport::Arrived;
 use crate::upload_pack::{FetchRequest, PackStream, Source};
 use crate::wire::pack::{HEADER_BYTES, empty_pack, object_count};
 use crate::wire::report::Report;
@@ -73,6 +74,7 @@ fn attempt(
         return Ok((target.push(&job.push, body, progress)?, None));
     }
     let format = source.format();
+    let arrived = source.link().arrived();
     let mut pack = fetch(source, &fetch_request(target, job, thin), progress)?;
     let stored = is_stored(target, job);
     let check = PackCheck::new(format, job.terms.relayed_limit(stored));
@@ -83,7 +85,7 @@ fn attempt(
             let push = || send_whole(&bytes, check, target, job, progress);
             job.lfs.beside(source, push)
         }
-        Held::Begun(head) => send_stream(&mut head.chain(pack), check, target, job, progress),
+        Held::Begun(head) => send_stream((&mut head.chain(pack), &arrived), check, target, job, progress),
     };
     sent.map_err(|err| job.terms.explain_relayed(err, stored))
 }
@@ -137,7 +139,10 @@ pub(super) fn send(
 ) -> Result<Relayed> {
     match hold(pack)? {
         Held::Whole(bytes) => send_whole(&bytes, check, target, job, progress),
-        Held::Begun(head) => send_stream(&mut head.chain(pack), check, target, job, progress),
+        Held::Begun(head) => {
+            let pack = &mut head.chain(pack);
+            send_stream((pack, &Arrived::default()), check, target, job, progress)
+        }
     }
 }
 
@@ -204,7 +209,7 @@ fn send_whole(
 }
 
 fn send_stream(
-    pack: &mut dyn BufRead,
+    (pack, arrived): (&mut dyn BufRead, &Arrived),
     check: PackCheck,
     target: &mut Target,
     job: &Job,
@@ -216,7 +221,8 @@ fn send_stream(
         let report = target.push(&job.push, stored.body()?, progress)?;
         return Ok((report, Some(stored.summary)));
     }
-    let mut pack = Passing::new(pack, check, &mut on_bytes);
+    let has_more = || arrived.bytes() > 0;
+    let mut pack = Passing::new(pack, check, &mut on_bytes).while_more(&has_more);
     // What is no pack shows before the target is asked for anything, and so does how large this one is at least.
     pack.fill_buf()
         .map_err(|err| Error::from_io(err, "reading the pack"))?;

@@ -52,9 +52,14 @@ pub trait Link: Transport + Send {
     /// When the other side cannot be reached.
     fn reopen(&mut self) -> Result<()>;
 
-    /// A handle that draws the rest of a request from a reader, where that can be done: without it, all of a request has to
-    /// be written.
-    fn uploader(&self) -> Option<Uploader> {
+    /// A handle that tells how much of the present answer has arrived.
+    fn arrived(&self) -> Arrived {
+        Arrived::default()
+    }
+
+    /// A handle that takes the rest of a request from where it is, where that can be done: without it, all of a request has
+    /// to be written.
+    fn uploader(&self) -> Option<Box<dyn Upload>> {
         None
     }
 
@@ -100,24 +105,36 @@ impl Cutter {
     }
 }
 
-/// Sends the request that was begun on a [`Link`], with all that is left to read as its body.
-pub struct Uploader(Box<Upload>);
+/// Tells how much of an answer could be read from a [`Link`] without waiting.
+#[derive(Clone, Default)]
+pub struct Arrived(Option<Arc<dyn Fn() -> usize>>);
 
-type Upload = dyn Fn(&mut dyn Read) -> Result<()>;
-
-impl Uploader {
+impl Arrived {
     /// Wrap the function that does it.
-    pub fn new(upload: impl Fn(&mut dyn Read) -> Result<()> + 'static) -> Self {
-        Uploader(Box::new(upload))
+    pub fn new(bytes: impl Fn() -> usize + 'static) -> Self {
+        Arrived(Some(Arc::new(bytes)))
     }
 
-    /// Send `body`. The answer is still to be read, and if there is none, that shows then.
+    /// So many bytes at least, or none where that is not known.
+    pub fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |bytes| bytes())
+    }
+}
+
+/// Sends the request that was begun on a [`Link`]. Its answer is still to be read, and if there is none although all was
+/// sent, that shows then.
+pub trait Upload {
+    /// Send `rest` behind what was written, as it comes.
     ///
     /// # Errors
-    /// What `body` fails with, after which the peer sees the request break off; or the peer's reason to take no more.
-    pub fn upload(&self, body: &mut dyn Read) -> Result<()> {
-        (self.0)(body)
-    }
+    /// What `rest` fails with, after which the peer sees the request break off; or the peer's reason to take no more.
+    fn upload(&self, rest: &mut dyn Read) -> Result<()>;
+
+    /// Send `rest` behind what was written, with its length, and again if need be.
+    ///
+    /// # Errors
+    /// When there is no request.
+    fn upload_whole(&self, rest: &[u8]) -> Result<()>;
 }
 
 /// What went over one link.

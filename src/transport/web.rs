@@ -17,7 +17,7 @@ use super::http::{
     AbortHandle, Headers, HttpBackend, Length, Login, Options, PostBody, ResponseBody, Stats, ignored,
 };
 use super::retry::Retries;
-use super::{Budget, Cutter, Link, Traffic, Uploader, log_target};
+use super::{Arrived, Budget, Cutter, Link, Traffic, Upload, log_target};
 use crate::error::{Result, Side};
 use crate::url::HttpAddress;
 
@@ -29,6 +29,7 @@ pub struct WebLink {
     url: gix_url::Url,
     version: Protocol,
     abort: AbortHandle,
+    arrived: ours::Arrived,
     uploader: ours::Uploader,
     stats: Stats,
     length: Length,
@@ -55,6 +56,10 @@ impl WebLink {
         );
         let backend = HttpBackend::new(Options {
             log_target: log_target(service),
+            input_buffer: match service {
+                Service::UploadPack => 128 * 1024,
+                Service::ReceivePack => 64 * 1024,
+            },
             family: address.reach.family,
             stall_timeout: address.reach.silence,
             retry: address.reach.retry,
@@ -62,7 +67,7 @@ impl WebLink {
         })?
         .with_authenticate(Box::new(login));
         let (abort, stats, length) = (backend.abort_handle(), backend.stats(), backend.length());
-        let uploader = backend.uploader();
+        let (arrived, uploader) = (backend.arrived(), backend.uploader());
         let retries = backend.retries();
         let http = Abandonable {
             backend,
@@ -75,6 +80,7 @@ impl WebLink {
             url: address.url.clone(),
             version,
             abort,
+            arrived,
             uploader,
             stats,
             length,
@@ -113,9 +119,13 @@ impl Link for WebLink {
         self.length.announce(bytes);
     }
 
-    fn uploader(&self) -> Option<Uploader> {
-        let uploader = self.uploader.clone();
-        Some(Uploader::new(move |body| uploader.upload(body)))
+    fn arrived(&self) -> Arrived {
+        let arrived = self.arrived.clone();
+        Arrived::new(move || arrived.bytes())
+    }
+
+    fn uploader(&self) -> Option<Box<dyn Upload>> {
+        Some(Box::new(self.uploader.clone()))
     }
 
     fn cutter(&self) -> Cutter {

@@ -16,8 +16,10 @@ use super::proxy::{ProxyServer, Scheme};
 use crate::error::{Error, Kind, Result};
 use crate::url::Family;
 
-/// Enough to keep the network busy; TLS has such a pair of buffers twice.
-const BUFFER: usize = 64 * 1024;
+/// Decrypting costs more than what a larger buffer saves, and there are two of them.
+const INPUT_TLS: usize = 64 * 1024;
+/// A packet in chunks, with room to spare; TLS has such a buffer twice, and another one to read into.
+const OUTPUT: usize = 66 * 1024;
 /// The most that the headers of a response may take. Less than a buffer: a full one would look like a hang-up.
 const HEADERS: usize = 60 * 1024;
 
@@ -44,8 +46,8 @@ pub(super) fn build(
             Family::V4 => IpFamily::Ipv4Only,
             Family::V6 => IpFamily::Ipv6Only,
         })
-        .input_buffer_size(BUFFER)
-        .output_buffer_size(BUFFER)
+        .input_buffer_size(if https { INPUT_TLS } else { options.input_buffer })
+        .output_buffer_size(OUTPUT)
         .max_response_header_size(HEADERS)
         .tls_config(tls(options, https || proxy_tls)?)
         .proxy(connect_proxy)

@@ -17,7 +17,7 @@ use super::link::{Link, lock};
 use super::options::Options;
 use super::response::{Answer, Body};
 use super::status::{self, Refusal};
-use super::upload::{Collection, aborted};
+use super::upload::{Whole, aborted};
 use super::url;
 use super::way::Ways;
 use crate::error::{Error, Kind, Result};
@@ -52,7 +52,7 @@ struct Failed {
 
 enum Payload<'a> {
     None,
-    Collected(&'a Collection),
+    Whole(&'a Whole<'a>),
     /// With its length, if that is known.
     Stream(&'a mut dyn Read, Option<u64>),
 }
@@ -99,7 +99,7 @@ impl Client {
             .to_owned();
         let mut moved = None;
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.with_auth(&request, &Collection::default())?;
+            let response = self.with_auth(&request, &Whole::default())?;
             let redirect = location(&response, &request.url).filter(|_| self.options.follow_redirects);
             let Some(location) = redirect else {
                 return Ok((self.accept(&request, response)?, moved));
@@ -118,7 +118,7 @@ impl Client {
     }
 
     /// Perform a POST with a body that is at hand, and can be sent again.
-    pub(super) fn send_buffered(&self, request: &Prepared, body: &Collection) -> Result<Answer> {
+    pub(super) fn send_whole(&self, request: &Prepared, body: &Whole<'_>) -> Result<Answer> {
         self.link.begin_exchange();
         let response = self.with_auth(request, body)?;
         self.accept(request, response)
@@ -144,7 +144,7 @@ impl Client {
     }
 
     /// Send a request that can be repeated, anonymously first, with credentials if the server wants them.
-    fn with_auth(&self, request: &Prepared, body: &Collection) -> Result<Response<ureq::Body>> {
+    fn with_auth(&self, request: &Prepared, body: &Whole<'_>) -> Result<Response<ureq::Body>> {
         let mut tries = self.retries.begin();
         let mut credentials = lock(&self.auth).known(&request.url);
         for _ in 0..MAX_CREDENTIALS {
@@ -184,13 +184,13 @@ impl Client {
     fn patiently(
         &self,
         request: &Prepared,
-        body: &Collection,
+        body: &Whole<'_>,
         credentials: Option<&Credentials>,
         tries: &mut Tries<'_>,
     ) -> Result<Response<ureq::Body>> {
         let payload = || match request.method {
             Method::GET => Payload::None,
-            _ => Payload::Collected(body),
+            _ => Payload::Whole(body),
         };
         loop {
             let sent = self.link.stats.bytes_sent();
@@ -233,7 +233,7 @@ impl Client {
         let stale = connects == self.link.connects() && received == self.link.stats.bytes_received();
         let repeatable = match &payload {
             Payload::None => true,
-            Payload::Collected(body) => changes_nothing(request, body),
+            Payload::Whole(body) => changes_nothing(request, body),
             Payload::Stream(..) => false,
         };
         match result {
@@ -279,11 +279,12 @@ impl Client {
                 }
                 agent.run(builder.body(SendBody::from_reader(*source))?)
             }
-            Payload::Collected(body) => {
+            Payload::Whole(body) => {
+                builder = builder.header(header::CONTENT_LENGTH, body.length());
                 if body.is_gzip {
                     builder = builder.header(header::CONTENT_ENCODING, "gzip");
                 }
-                agent.run(builder.body(body.bytes.as_slice())?)
+                agent.run(builder.body(SendBody::from_reader(&mut body.read()))?)
             }
         };
         self.note(request, &response);
@@ -393,7 +394,7 @@ impl Client {
 
 /// Whether the server says that it will do the same request later, and has not done it. A gateway that got no answer
 /// cannot know that, which matters where the request changes something.
-fn is_refusal_for_now(status: StatusCode, request: &Prepared, body: &Collection) -> bool {
+fn is_refusal_for_now(status: StatusCode, request: &Prepared, body: &Whole<'_>) -> bool {
     match status.as_u16() {
         429 | 503 => true,
         500 | 502 | 504 => changes_nothing(request, body),
@@ -403,8 +404,8 @@ fn is_refusal_for_now(status: StatusCode, request: &Prepared, body: &Collection)
 
 /// Whether it does not matter if the server has seen the request before: it reads, or it is the lone flush that settles
 /// authentication.
-fn changes_nothing(request: &Prepared, body: &Collection) -> bool {
-    request.method == Method::GET || is_fetch(request) || body.bytes == b"0000"
+fn changes_nothing(request: &Prepared, body: &Whole<'_>) -> bool {
+    request.method == Method::GET || is_fetch(request) || body.rest.is_empty() && body.begun == b"0000"
 }
 
 fn asked_to_wait(response: &Response<ureq::Body>) -> Option<Duration> {

@@ -1,5 +1,5 @@
 //! The top of a connection, right below ureq: it notices an answer that comes while the body is still being sent, and
-//! counts the bytes of HTTP. Nothing here knows about sockets or TLS.
+//! counts the bytes of HTTP, those that wait to be read as well. Nothing here knows about sockets or TLS.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -80,7 +80,11 @@ const STATUS_AT: usize = 9;
 
 impl<In: Transport> Transport for Watched<In> {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        self.inner.buffers()
+        let buffers = self.inner.buffers();
+        if !self.transparent {
+            self.link.note_arrived(buffers.input().len());
+        }
+        buffers
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {

@@ -5,7 +5,7 @@
 
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ pub(super) struct Link {
     probing: AtomicBool,
     aborted: AtomicBool,
     connects: AtomicU64,
+    arrived: AtomicUsize,
     socket: Mutex<Weak<TcpStream>>,
     length: Mutex<Option<u64>>,
     pub(super) stats: Stats,
@@ -35,6 +36,7 @@ impl Link {
     /// A new exchange starts, the only one from now on; what was said about the last one no longer holds.
     pub(super) fn begin_exchange(&self) {
         self.aborted.store(false, Ordering::SeqCst);
+        self.note_arrived(0);
         *lock(&self.socket) = Weak::new();
     }
 
@@ -78,6 +80,17 @@ impl Link {
 
     pub(super) fn set_probing(&self, on: bool) {
         self.probing.store(on, Ordering::SeqCst);
+    }
+
+    /// The input buffer holds so many bytes.
+    pub(super) fn note_arrived(&self, bytes: usize) {
+        self.arrived.store(bytes, Ordering::Relaxed);
+    }
+
+    /// So many bytes of what has arrived were read.
+    pub(super) fn note_read(&self, bytes: usize) {
+        let arrived = self.arrived.load(Ordering::Relaxed);
+        self.note_arrived(arrived.saturating_sub(bytes));
     }
 
     pub(super) fn aborted(&self) -> bool {
@@ -136,6 +149,19 @@ impl AbortHandle {
     /// Close the connection without ending the request body; whoever reads or writes on it gets an error.
     pub fn abort(&self) {
         self.0.abort();
+    }
+}
+
+/// Tells how much of a backend's present response has arrived.
+#[derive(Debug, Clone)]
+pub struct Arrived(pub(super) Arc<Link>);
+
+impl Arrived {
+    /// How many bytes are there to be read without waiting, at least: what may be lines between chunks is left out.
+    pub fn bytes(&self) -> usize {
+        /// Of more than a hundred chunks.
+        const LINES: usize = 1024;
+        self.0.arrived.load(Ordering::Relaxed).saturating_sub(LINES)
     }
 }
 

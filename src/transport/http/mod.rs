@@ -41,7 +41,7 @@ use ureq::http::Method;
 use ureq::http::header::{self, HeaderName, HeaderValue};
 
 pub use self::auth::{Authenticate, Credentials};
-pub use self::link::{AbortHandle, Length, Stats};
+pub use self::link::{AbortHandle, Arrived, Length, Stats};
 pub use self::login::{Login, token_variable};
 pub use self::options::{Options, Secret, Secrets, ignored};
 pub use self::response::{Headers, ResponseBody};
@@ -86,6 +86,11 @@ impl HttpBackend {
     /// A handle to cut the exchange under way; take it before gix gets the backend.
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle(self.client.link.clone())
+    }
+
+    /// A handle to see how much of a response has arrived; take it before gix gets the backend.
+    pub fn arrived(&self) -> Arrived {
+        Arrived(self.client.link.clone())
     }
 
     /// A handle to send bodies of any length; take it before gix gets the backend.

@@ -43,6 +43,9 @@ pub struct Options {
     pub family: Family,
     /// How often to try what failed for a reason that may pass.
     pub retry: RetryPolicy,
+    /// How many bytes are read from the system at once. For packs, 128 KiB take half of the system calls and acknowledgements
+    /// that 64 KiB do.
+    pub input_buffer: usize,
     /// The `log` target, `relay::source` or `relay::target`.
     pub log_target: &'static str,
 }
@@ -85,6 +88,7 @@ impl Default for Options {
             stall_timeout: Some(Duration::from_secs(300)),
             family: Family::All,
             retry: RetryPolicy::none(),
+            input_buffer: 64 * 1024,
             log_target: "relay::http",
         }
     }

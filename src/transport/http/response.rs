@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::client::{Client, Prepared};
 use super::link::{Link, lock};
 use super::status;
-use super::upload::{Collected, Drawn, aborted};
+use super::upload::{Collected, Drawn, Whole, aborted};
 use crate::error::{Error, Kind, Result};
 
 /// A response that ureq has received the head of.
@@ -30,6 +30,20 @@ pub(super) enum Stage {
     Over,
 }
 
+impl Stage {
+    /// A request that something is to be sent behind.
+    fn take_unsent(&mut self) -> Result<(Arc<Client>, Prepared, Whole<'static>)> {
+        let Stage::Unsent(client, request, begun) = std::mem::replace(self, Stage::Over) else {
+            return Err(internal("the request has been sent already"));
+        };
+        let begun = lock(&begun).take()?;
+        if begun.is_gzip {
+            return Err(internal("a request that is compressed cannot go on"));
+        }
+        Ok((client, request, begun))
+    }
+}
+
 /// One request and its response, shared by the handles that the caller has.
 #[derive(Debug)]
 pub(super) struct Exchange(Mutex<Stage>);
@@ -39,17 +53,11 @@ impl Exchange {
         Arc::new(Exchange(Mutex::new(stage)))
     }
 
-    /// See [`super::Uploader::upload`].
+    /// See [`Upload::upload`](crate::transport::Upload::upload).
     pub(super) fn upload(&self, rest: &mut dyn Read) -> Result<()> {
         let mut stage = lock(&self.0);
-        let Stage::Unsent(client, request, begun) = std::mem::replace(&mut *stage, Stage::Over) else {
-            return Err(internal("the request has been sent already"));
-        };
-        let begun = lock(&begun).take()?;
-        if begun.is_gzip {
-            return Err(internal("a request that is compressed cannot go on"));
-        }
-        let mut body = begun.bytes.as_slice().chain(rest);
+        let (client, request, begun) = stage.take_unsent()?;
+        let mut body = begun.begun.as_slice().chain(rest);
         let length = client.link.take_length();
         let mut drawn = Drawn::new(&mut body, &client.link, length);
         let result = client.send_streamed(&request, &mut drawn, length);
@@ -67,11 +75,22 @@ impl Exchange {
         if complete { Ok(()) } else { Err(incomplete) }
     }
 
+    /// See [`Upload::upload_whole`](crate::transport::Upload::upload_whole).
+    pub(super) fn upload_whole(&self, rest: &[u8]) -> Result<()> {
+        let mut stage = lock(&self.0);
+        let (client, request, begun) = stage.take_unsent()?;
+        *stage = match client.send_whole(&request, &Whole { rest, ..begun }) {
+            Ok(answer) => Stage::Here(Some(answer.head), Some(answer.body)),
+            Err(err) => Stage::Failed(err),
+        };
+        Ok(())
+    }
+
     fn fetch(stage: &mut Stage) -> Result<()> {
         let result = match std::mem::replace(stage, Stage::Over) {
             Stage::Unsent(client, request, body) => {
                 let body = lock(&body).take()?;
-                client.send_buffered(&request, &body)
+                client.send_whole(&request, &body)
             }
             Stage::Failed(err) => Err(err),
             ready => {
@@ -256,6 +275,7 @@ impl Read for Told {
             Err(_) if self.link.aborted() => Err(aborted()),
             Err(err) => Err(status::from_ureq(ureq::Error::from(err), &self.host)),
             Ok(n) => {
+                self.link.note_read(n);
                 self.over = n == 0;
                 return Ok(n);
             }

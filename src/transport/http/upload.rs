@@ -9,6 +9,7 @@ use flate2::write::GzEncoder;
 use super::link::{Link, lock};
 use super::response::Exchange;
 use crate::error::{Error, Kind, Result};
+use crate::transport::Upload;
 
 /// What everyone gets to hear after an abort.
 pub(super) fn aborted() -> Error {
@@ -48,9 +49,21 @@ pub(super) enum Collected {
 
 /// A body that can be sent, and sent again.
 #[derive(Default)]
-pub(super) struct Collection {
-    pub(super) bytes: Vec<u8>,
+pub(super) struct Whole<'a> {
+    pub(super) begun: Vec<u8>,
     pub(super) is_gzip: bool,
+    /// What comes behind.
+    pub(super) rest: &'a [u8],
+}
+
+impl Whole<'_> {
+    pub(super) fn length(&self) -> u64 {
+        self.begun.len() as u64 + self.rest.len() as u64
+    }
+
+    pub(super) fn read(&self) -> impl Read + '_ {
+        self.begun.as_slice().chain(self.rest)
+    }
 }
 
 impl Collected {
@@ -86,8 +99,8 @@ impl Collected {
     ///
     /// # Errors
     /// Those of the compression.
-    pub(super) fn take(&mut self) -> Result<Collection> {
-        let (bytes, is_gzip) = match std::mem::replace(self, Collected::new(false)) {
+    pub(super) fn take(&mut self) -> Result<Whole<'static>> {
+        let (begun, is_gzip) = match std::mem::replace(self, Collected::new(false)) {
             Collected::Plain { bytes, .. } => (bytes, false),
             Collected::Gzip(encoder) => {
                 let failed = |err| Error::from_io(err, "compressing the request");
@@ -95,12 +108,16 @@ impl Collected {
                 (encoder.finish().map_err(failed)?, true)
             }
         };
-        Ok(Collection { bytes, is_gzip })
+        Ok(Whole {
+            begun,
+            is_gzip,
+            rest: &[],
+        })
     }
 }
 
-/// Sends the request that a backend has begun last, with a body of any length. The handles of its response are still to
-/// be read.
+/// Sends the request that a backend has begun last, with a body of any length. If that breaks off, the response says the
+/// same.
 #[derive(Debug, Clone, Default)]
 pub struct Uploader(Arc<Mutex<Weak<Exchange>>>);
 
@@ -110,16 +127,20 @@ impl Uploader {
         *lock(&self.0) = Arc::downgrade(exchange);
     }
 
-    /// Send `body` behind what was written to the request, as it comes, and wait for the head of the response. Once all of
-    /// it is sent, whatever is wrong with the response shows when that is read.
-    ///
-    /// # Errors
-    /// What `body` fails with; the request is cut then, so that it never looks complete. What the server says, if it has
-    /// answered before the end or is gone; the response says the same.
-    pub fn upload(&self, body: &mut dyn Read) -> Result<()> {
+    fn exchange(&self) -> Result<Arc<Exchange>> {
         let exchange = lock(&self.0).upgrade();
-        let nothing = || super::response::internal("there is no request to upload anything with");
-        exchange.ok_or_else(nothing)?.upload(body)
+        exchange.ok_or_else(|| super::response::internal("there is no request to upload anything with"))
+    }
+}
+
+/// All of it is sent, and the head of the response awaited.
+impl Upload for Uploader {
+    fn upload(&self, rest: &mut dyn Read) -> Result<()> {
+        self.exchange()?.upload(rest)
+    }
+
+    fn upload_whole(&self, rest: &[u8]) -> Result<()> {
+        self.exchange()?.upload_whole(rest)
     }
 }
 

@@ -104,6 +104,33 @@ fn credentials_are_sent_when_asked_for_and_from_then_on() {
 }
 
 #[test]
+fn a_whole_body_is_sent_again_with_credentials() {
+    let server = Server::once(|peer| {
+        let head = expect(peer, None);
+        assert_eq!(peer.sized_body(&head), b"0000PACK");
+        peer.respond("401 Unauthorized", &[CHALLENGE], b"");
+        let head = expect(peer, Some(BASIC));
+        assert_eq!(peer.sized_body(&head), b"0000PACK");
+        peer.respond(
+            "200 OK",
+            &["Content-Type: application/x-git-receive-pack-result"],
+            b"ok",
+        );
+    });
+    let (mut http, _) = recording();
+    let mut request = post(
+        &mut http,
+        &server.url("/r"),
+        "git-receive-pack",
+        BoundedAndFitsIntoMemory,
+    );
+    request.post_body.write_all(b"0000").unwrap();
+    http.uploader().upload_whole(b"PACK").unwrap();
+    assert_eq!(finish(request).unwrap().1, b"ok");
+    server.done();
+}
+
+#[test]
 fn refused_credentials_are_rejected() {
     let server = Server::once(|peer| {
         expect(peer, None);

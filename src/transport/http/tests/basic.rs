@@ -297,3 +297,26 @@ fn cookies_of_the_user_are_sent() {
     read(discover(&mut http, &server.url("/r")).unwrap()).unwrap();
     server.done();
 }
+
+#[test]
+fn what_has_arrived_of_a_response_is_known() {
+    let server = Server::once(|peer| {
+        peer.head();
+        peer.respond(
+            "200 OK",
+            &[&format!("Content-Type: {ADVERTISEMENT}")],
+            &[b'x'; 40_000],
+        );
+    });
+    let mut http = backend();
+    let arrived = http.arrived();
+    let mut response = discover(&mut http, &server.url("/r")).unwrap();
+    let mut all = [0; 40_000];
+    // By now the rest is on its way for sure.
+    response.body.read_exact(&mut all[..20_000]).unwrap();
+    assert!(arrived.bytes() <= 20_000);
+    response.body.read_exact(&mut all[20_000..]).unwrap();
+    assert_eq!(arrived.bytes(), 0);
+    server.done();
+    assert_eq!(all, [b'x'; 40_000]);
+}

@@ -12,6 +12,7 @@ use gix_transport::client::blocking_io::http::{GetResponse, Http, PostBodyDataKi
 
 use super::{Headers, HttpBackend, Options, PostBody, ResponseBody, Secret};
 use crate::error::Error;
+use crate::transport::Upload;
 
 const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
 const TAIL: &str = "/info/refs?service=git-upload-pack";
