@@ -223,7 +223,7 @@ fn each_ref_takes_little_memory() {
 }
 
 /// Bytes allocated for each ref in total and at once, the report's included.
-const BOUNDS: [(&str, i64, i64); 2] = [("created", 4600, 1450), ("up to date", 920, 330)];
+const BOUNDS: [(&str, i64, i64); 2] = [("created", 1400, 340), ("up to date", 800, 240)];
 
 /// A long list of what the target has travels compressed.
 #[test]

@@ -34,6 +34,11 @@ class Chain(unittest.TestCase):
     def test_a_long_request_hides_nothing_that_waited(self) -> None:
         self.assertEqual(longest_chain([request(1000, 9000), request(1200, 1210), request(1320, 1330)], 100), 2)
 
+    def test_what_begins_behind_the_push_is_left_out(self) -> None:
+        push = Request(1120, 1300, "POST", "/a/git-receive-pack", 200)
+        beside = [request(1130, 1140), request(1400, 1410)]
+        self.assertEqual(longest_chain([request(1000, 1010), push, *beside], 100), 2)
+
     def test_none(self) -> None:
         self.assertEqual(longest_chain([], 100), 0)
 

@@ -77,6 +77,11 @@ impl RefList {
         })
     }
 
+    /// The name of the ref with this number, for those who need no more.
+    pub fn name(&self, number: usize) -> Option<&BStr> {
+        self.names.get(number)
+    }
+
     /// All refs in order.
     pub fn iter(&self) -> impl Iterator<Item = RemoteRef<'_>> + Clone {
         (0..self.len()).filter_map(|number| self.get(number))

@@ -156,12 +156,17 @@ impl Choice {
     }
 
     fn pair<'a>(&'a self, pair: &'a Pair) -> Option<RefPair<'a>> {
-        let source = self.source.refs.get(pair.source as usize)?;
-        let target = match pair.target {
-            None => source.name,
-            Some(count) => self.targets.get(count.get() as usize - 1)?,
-        };
-        Some(RefPair { source, target })
+        Some(RefPair {
+            source: self.source.refs.get(pair.source as usize)?,
+            target: self.target(pair)?,
+        })
+    }
+
+    fn target<'a>(&'a self, pair: &'a Pair) -> Option<&'a BStr> {
+        match pair.target {
+            None => self.source.refs.name(pair.source as usize),
+            Some(count) => self.targets.get(count.get() as usize - 1),
+        }
     }
 
     fn add(&mut self, source: &BStr, target: Option<&BStr>) {
@@ -177,11 +182,11 @@ impl Choice {
     /// Naming the same pair twice is harmless, naming two sources for one target is not; and `a` and `a/b` cannot both
     /// exist in one repository.
     fn settle_targets(&mut self) -> Result<()> {
-        let target = |number: u32| Some(self.pair(self.pairs.get(number as usize)?)?.target);
+        let target = |number: u32| self.target(self.pairs.get(number as usize)?);
         let mut by_target: Vec<u32> = (0..).zip(&self.pairs).map(|(number, _)| number).collect();
         by_target.sort_unstable_by_key(|number| (target(*number), *number));
         let source = |number: u32| self.pairs.get(number as usize).map(|pair| pair.source);
-        let name = |number: u32| Some(printable(self.source.refs.get(source(number)? as usize)?.name));
+        let name = |number: u32| Some(printable(self.source.refs.name(source(number)? as usize)?));
         let mut twice = Vec::new();
         for (one, two) in by_target.iter().zip(by_target.iter().skip(1)) {
             let Some(same) = target(*one).filter(|name| target(*two) == Some(*name)) else {
@@ -195,7 +200,13 @@ impl Choice {
             let message = format!("'{}' is the target of both '{one}' and '{two}'", printable(same));
             return Err(Error::new(Kind::Usage, message));
         }
+        // Neighbours have the same parents as a rule.
+        let mut looked_up = None;
         for name in by_target.iter().filter_map(|number| target(*number)) {
+            let parent = obstacles::parents(name).last();
+            if std::mem::replace(&mut looked_up, parent) == parent {
+                continue;
+            }
             let place =
                 |parent: &BStr| by_target.binary_search_by_key(&Some(parent), |number| target(*number));
             if let Some(parent) = obstacles::parents(name).find(|parent| place(parent).is_ok()) {

@@ -81,7 +81,8 @@ impl Collected {
                 bytes,
                 may_compress: true,
             } if bytes.len() + more.len() > GZIP_OVER => {
-                let mut encoder = BufWriter::new(GzEncoder::new(Vec::new(), Compression::default()));
+                // Ids are random, so more effort hardly gains anything.
+                let mut encoder = BufWriter::new(GzEncoder::new(Vec::new(), Compression::fast()));
                 encoder.write_all(bytes)?;
                 encoder.write_all(more)?;
                 *self = Collected::Gzip(encoder);
