@@ -34,6 +34,8 @@ pub struct Session {
     pub target: Target,
     /// What the local repository adds to the source, if it may.
     local: Option<LocalWork>,
+    /// The way of the objects, see [`Session::route`].
+    route: Option<Route>,
 }
 
 /// What the user asked of a push as a whole.
@@ -113,6 +115,7 @@ impl Session {
             source,
             target,
             local: None,
+            route: None,
         };
         session.check()?;
         Ok(session)
@@ -150,6 +153,11 @@ impl Session {
                 .hint("complete it first: git fetch --unshallow"));
         }
         Ok(())
+    }
+
+    /// The way that the objects went, or were on when a plan failed, once one was carried out.
+    pub fn route(&self) -> Option<Route> {
+        self.route
     }
 
     /// What had to be tried again since this was last asked.

@@ -325,7 +325,9 @@ fn a_commit_that_cannot_fit_is_named() {
         import.commit("refs/heads/main", &[&large], &[("x", b"small again\n")]);
         import.into_repo(&pair.source);
         let output = relay(&pair, "sync", &[&["--json"], &LIMITED[..]].concat()).exits(128);
-        let error = &json(&output)["error"];
+        let report = json(&output);
+        assert_eq!(report["relay_mode"], "batched");
+        let error = &report["error"];
         assert_eq!(
             (&error["kind"], &error["side"]),
             (&"limit".into(), &"target".into())
@@ -586,6 +588,11 @@ fn a_branch_that_stops_half_way_was_not_moved_by_others() {
         "{report}"
     );
     let stopped_at = pair.target.id("apart");
+    let reason = report["refs"][0]["reason"].as_str().unwrap();
+    assert!(
+        reason.ends_with(&format!("(stopped half way, at {stopped_at})")),
+        "{reason}"
+    );
     pair.source
         .git(&["merge-base", "--is-ancestor", &stopped_at, "apart"])
         .ok();

@@ -85,18 +85,27 @@ impl Target {
             .map_err(|err| Error::from_transport(err, DOING))?;
         let (mut writer, reader) = request.into_parts();
         let sent = match (uploader, body) {
-            (Some(uploader), Body::Stream(pack)) => uploader.upload(&mut header.read().chain(pack)),
-            (Some(uploader), Body::Sized(_, pack)) => uploader.upload(&mut header.read().chain(pack)),
-            (Some(uploader), Body::Whole(pack)) => {
-                send(&mut *writer, &header, Body::Nothing).and_then(|()| uploader.upload_whole(pack))
+            // An upload ends with the beginning of the answer, and it may take the target a while to have one.
+            (Some(uploader), Body::Stream(pack)) => {
+                let pack = pack.chain(AtEnd(|| progress.pack_sent()));
+                uploader.upload(&mut header.read().chain(pack))
             }
-            (_, body) => send(&mut *writer, &header, body),
+            (Some(uploader), Body::Whole(pack)) => {
+                send(&mut *writer, &header, Body::Nothing).and_then(|()| {
+                    progress.pack_sent();
+                    uploader.upload_whole(pack)
+                })
+            }
+            (Some(uploader), Body::Sized(_, pack)) => {
+                let sent = uploader.upload(&mut header.read().chain(pack));
+                sent.inspect(|()| progress.pack_sent())
+            }
+            (_, body) => send(&mut *writer, &header, body).inspect(|()| progress.pack_sent()),
         };
         if sent.is_err() {
             cutter.cut();
         }
         drop(writer);
-        progress.pack_sent();
         let answer = read_report((reader, banded), commands, progress);
         self.owes_an_answer = sent.is_ok() && answer.as_ref().err().is_some_and(may_be_done);
         match (sent, answer) {
@@ -265,6 +274,16 @@ impl<'a, I: Iterator<Item = Line<'a>>> Read for HeaderReader<I> {
             self.text = io::Cursor::new(text);
         }
         self.text.read(buf)
+    }
+}
+
+/// The end of what is read, at which something is done.
+struct AtEnd<F>(F);
+
+impl<F: Fn()> Read for AtEnd<F> {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        (self.0)();
+        Ok(0)
     }
 }
 

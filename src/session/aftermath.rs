@@ -114,6 +114,15 @@ pub(super) fn of_refusals(
     }
 }
 
+/// Add to refusals of refs that were moved a part of their way where these are now.
+pub(super) fn tell_where_they_are(updates: &Updates, half_way: &HalfWay, statuses: &mut [RefStatus]) {
+    for (status, update) in statuses.iter_mut().zip(updates.iter()) {
+        if let (RefStatus::Refused(why), Some(now)) = (status, half_way.get(update.target)) {
+            *why = format!("{why} (stopped half way, at {now})").into();
+        }
+    }
+}
+
 /// Words that stand for a rule of the target, whatever the ref's value is (`update()` in git's
 /// `builtin/receive-pack.c`; hosts put their own words before "hook declined").
 fn is_rule(words: &str) -> bool {

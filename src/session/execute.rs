@@ -39,10 +39,13 @@ impl Session {
             target: &mut self.target,
         };
         let mut course = Course::begin(plan.route);
-        let refs = match strategy::deliver(ends, &job, &mut course, progress) {
+        let delivered = strategy::deliver(ends, &job, &mut course, progress);
+        self.route = Some(course.route);
+        let refs = match delivered {
             Ok(report) => {
                 let mut refs = statuses(plan, &job.push.commands, report);
                 aftermath::of_refusals(&mut self.target, (&plan.updates, &course.half_way), &mut refs);
+                aftermath::tell_where_they_are(&plan.updates, &course.half_way, &mut refs);
                 refs
             }
             Err(err) if self.target.owes_an_answer() && err.side() == Some(Side::Target) => {

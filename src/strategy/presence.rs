@@ -75,3 +75,39 @@ fn serves(source: &mut Source, oids: &[ObjectId]) -> Result<bool> {
         Err(err) => Err(err),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bstr::ByteSlice;
+    use gix_hash::Kind as Format;
+
+    use super::*;
+    use crate::transport;
+    use crate::upload_pack::Protocol;
+    use crate::url::Address;
+    use crate::wire::pack::testing::Repo;
+
+    /// Without `multi_ack`, `upload-pack` repeats its ACK for a have that is a parent of the one before.
+    #[test]
+    fn haves_in_any_order_prove_what_they_reach() {
+        let repo = Repo::with_history(Format::Sha1, 4);
+        let line = repo.git(&["rev-list", "main"]);
+        let line: Vec<_> = line
+            .lines()
+            .map(|line| ObjectId::from_hex(line).unwrap())
+            .collect();
+        let address = Address::parse(repo.path().to_str().unwrap()).unwrap();
+        for version in [Protocol::V1, Protocol::V2] {
+            let reach = |from: &[usize], oids: &[usize]| {
+                let link = transport::open_upload_pack(&address, version).unwrap();
+                let mut source = Source::connect(link).unwrap();
+                let ids = |numbers: &[usize]| numbers.iter().map(|number| line[*number]).collect();
+                reach_all(&mut source, ids(from), ids(oids)).unwrap()
+            };
+            for from in [&[0][..], &[0, 1, 2, 3], &[3, 2, 1, 0], &[1, 0, 2], &[0, 2]] {
+                assert!(reach(from, &[0]), "{from:?}");
+            }
+            assert!(!reach(&[1, 2, 3], &[0]));
+        }
+    }
+}

@@ -247,7 +247,8 @@ fn read_v2<'a>(
     Ok(response)
 }
 
-/// Shallow lines up to a flush if `deepen` was asked for, one ACK or NAK, then the pack.
+/// Shallow lines up to a flush if `deepen` was asked for, an ACK or a NAK, then the pack. `gitprotocol-pack` knows of one
+/// ACK, but `upload-pack` repeats it for further haves that the first one has as parents (`get_common_commits()`).
 fn read_v0<'a>(
     mut reader: Reader<'a>,
     deepened: bool,
@@ -261,8 +262,15 @@ fn read_v0<'a>(
         }
         reader.reset(Protocol::V1);
     }
-    let line = read_line(&mut reader)?.ok_or_else(|| malformed(b""))?;
-    response.add(&line)?;
+    loop {
+        let line = read_line(&mut reader)?.ok_or_else(|| malformed(b""))?;
+        response.add(&line)?;
+        match reader.peek_data_line() {
+            // No packet of a pack begins so: they have the number of a side-band there.
+            Some(Ok(Ok(next))) if next.starts_with(b"ACK ") => {}
+            _ => break,
+        }
+    }
     response.pack = Some(PackStream::new(reader, unfinished, progress));
     Ok(response)
 }

@@ -56,7 +56,10 @@ pub(crate) fn execute(
                 run.error.get_or_insert(err);
             }
         }
-        Err(_) => run.refs = (telling.entries)(Deed::BrokenOff),
+        Err(_) => {
+            run.route = session.route().or(run.route);
+            run.refs = (telling.entries)(Deed::BrokenOff);
+        }
     }
     result
 }

@@ -44,6 +44,11 @@ impl Repo {
         repo
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// The output of `git <args>`.
     pub(crate) fn git(&self, args: &[&str]) -> Vec<u8> {
         self.git_with(args, b"")
