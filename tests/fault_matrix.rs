@@ -408,8 +408,8 @@ impl<'a> Case<'a> {
         let report = json(output);
         let mode = match (end, self.scene.route.mode) {
             (End::By(mode), _) => mode,
-            // What a push is cut into is known when it is done.
-            (End::Fails | End::Either, "batched") if report["error"] != serde_json::Value::Null => {
+            // It may end before it is cut, and says when it is.
+            (End::Fails | End::Either, "batched") if !output.err().contains("sending it in batches") => {
                 "bootstrap"
             }
             (_, mode) => mode,

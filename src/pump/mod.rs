@@ -9,7 +9,7 @@ mod passing;
 #[cfg(test)]
 mod tests;
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, ErrorKind, Read, Write};
 
 pub use check::{PackCheck, Released, Summary};
 pub use passing::Passing;
@@ -41,23 +41,26 @@ pub fn relay(
 ///
 /// # Errors
 /// What `pack` says, and those of [`relay`] on the target's side.
-pub fn pass_on(pack: &mut dyn BufRead, targets: &mut [&mut dyn Write]) -> Result<()> {
+pub fn pass_on(pack: &mut dyn Read, targets: &mut [&mut dyn Write]) -> Result<()> {
+    let mut buf = vec![0; PIECE];
     loop {
-        let data = pack
-            .fill_buf()
-            .map_err(|err| Error::from_io(err, "reading the pack"))?;
-        if data.is_empty() {
-            return Ok(());
-        }
+        let count = match pack.read(&mut buf) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(err) if err.kind() == ErrorKind::Interrupted => continue,
+            Err(err) => return Err(Error::from_io(err, "reading the pack")),
+        };
+        let data = buf.get(..count).unwrap_or_default();
         for target in targets.iter_mut() {
             // Flushed, for the source may take its time before more comes.
             let written = target.write_all(data).and_then(|()| target.flush());
             written.map_err(broken_target)?;
         }
-        let len = data.len();
-        pack.consume(len);
     }
 }
+
+/// Room for the largest packet and what was held back before it.
+const PIECE: usize = 66 * 1024;
 
 fn broken_target(err: std::io::Error) -> Error {
     Error::from_io(err, "sending the pack").on(Side::Target)

@@ -42,7 +42,7 @@ pub enum Body<'a> {
     /// A pack of known bytes, sent with a length and replayable.
     Whole(&'a [u8]),
     /// A pack of any size, sent as it comes.
-    Stream(&'a mut dyn BufRead),
+    Stream(&'a mut dyn Read),
     /// A pack of so many bytes, sent with its length, but only once.
     Sized(u64, &'a mut dyn Read),
 }

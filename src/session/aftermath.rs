@@ -105,7 +105,9 @@ pub(super) fn of_refusals(
                 if value == update.new {
                     // Another run of ours was faster.
                     *status = RefStatus::UpToDate;
-                } else if value != update.old && value.as_ref() != half_way.get(update.target) {
+                } else if value != update.old
+                    && (value.is_none() || value.as_ref() != half_way.get(update.target))
+                {
                     *status = RefStatus::Moved(std::mem::take(why));
                 }
             }

@@ -268,6 +268,8 @@ fn read_v0<'a>(
         match reader.peek_data_line() {
             // No packet of a pack begins so: they have the number of a side-band there.
             Some(Ok(Ok(next))) if next.starts_with(b"ACK ") => {}
+            Some(Err(err)) => return Err(Error::from_io(err, DOING)),
+            Some(Ok(Err(err))) => return Err(Error::from_transport(err, DOING)),
             _ => break,
         }
     }

@@ -176,25 +176,43 @@ impl<'a> Drawn<'a> {
     }
 }
 
+impl Drawn<'_> {
+    /// Whoever waits for no more gets no more, for nothing is sent any more. A body without a length seems to end here; one
+    /// with a length has to seem complete before ureq goes on to read the answer.
+    fn pretend(&mut self, buf: &[u8]) -> usize {
+        let left = self.left.unwrap_or_default();
+        let count = buf.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.left = self.left.map(|left| left - count as u64);
+        count
+    }
+
+    fn fail(&mut self, err: Error) -> io::Error {
+        self.failure = Some(err);
+        io::Error::other("the body of the request broke off")
+    }
+}
+
 impl Read for Drawn<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
-            // Whoever waits for no more gets no more. This is no end of the body: it is not sent either.
+            if self.link.aborted() {
+                return Err(aborted().into());
+            }
             if self.link.stopped() {
-                return Ok(0);
+                return Ok(self.pretend(buf));
             }
             match self.body.read(buf) {
                 _ if self.link.aborted() => return Err(aborted().into()),
+                Ok(0) if self.left.is_some_and(|left| left > 0) => {
+                    return Err(self.fail(super::response::internal("an upload is shorter than announced")));
+                }
                 Ok(count) => {
                     self.left = self.left.map(|left| left.saturating_sub(count as u64));
                     self.is_over = count == 0 || self.left == Some(0);
                     return Ok(count);
                 }
                 Err(err) if err.kind() == ErrorKind::Interrupted => {}
-                Err(err) => {
-                    self.failure = Some(Error::from_io(err, "reading what is to be sent"));
-                    return Err(io::Error::other("the body of the request broke off"));
-                }
+                Err(err) => return Err(self.fail(Error::from_io(err, "reading what is to be sent"))),
             }
         }
     }

@@ -202,6 +202,35 @@ fn an_upload_whose_body_fails_never_looks_complete() {
 }
 
 #[test]
+fn an_announced_upload_ends_early_too() {
+    let server = too_large(|peer| {
+        let _ = peer.stream.read_to_end(&mut Vec::new());
+    });
+    let mut http = backend();
+    http.length().announce(ENOUGH as u64);
+    let request = upload(&server, &mut http);
+    assert_eq!(pump(&http, ENOUGH).unwrap_err().kind(), Kind::Limit);
+    assert_eq!(finish(request).unwrap_err().kind(), Kind::Limit);
+    server.done();
+}
+
+#[test]
+fn an_upload_that_is_shorter_than_announced_is_cut() {
+    let server = Server::once(|peer| {
+        peer.head();
+        let mut body = Vec::new();
+        let _ = peer.stream.read_to_end(&mut body);
+        assert!(body.len() <= 1000);
+    });
+    let mut http = backend();
+    http.length().announce(1001);
+    let request = upload(&server, &mut http);
+    assert_eq!(pump(&http, 1000).unwrap_err().kind(), Kind::Internal);
+    drop(request);
+    server.done();
+}
+
+#[test]
 fn a_request_that_nobody_waits_for_is_not_sent() {
     let mut http = backend();
     let mut request = post(&mut http, "http://127.0.0.1:1/r", "git-receive-pack", Unbounded);
