@@ -64,6 +64,8 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// The objects that have to move, without what they reach.
     pub wants: ObjectList,
+    /// What to tell the source that the target has; nothing if no object has to move.
+    pub haves: ObjectList,
     /// The way they go.
     pub route: Route,
 }
@@ -190,10 +192,15 @@ impl Session {
         let is_local = |oid| self.local.as_ref().is_some_and(|local| local.has(&oid));
         let route = route.under(policy.terms.strategy, wants.iter().any(is_local))?;
         log::info!(target: "relay::plan", "{} ({}), {} wants", route.mode, route.reason, wants.len());
+        let haves = match route.mode {
+            Mode::None => ObjectList::default(),
+            _ => self.haves(),
+        };
         Ok(Plan {
             updates,
             actions,
             wants,
+            haves,
             route,
         })
     }
@@ -265,11 +272,8 @@ impl Session {
             .collect()
     }
 
-    /// What to tell the source that the target has, to carry `plan` out.
-    pub fn haves(&self, plan: &Plan) -> ObjectList {
-        if plan.route.mode == Mode::None {
-            return ObjectList::default();
-        }
+    /// What the target has, each object once.
+    fn haves(&self) -> ObjectList {
         let mut seen = IdTable::new(self.target.format());
         self.target.tips().filter(|oid| seen.is_first(oid)).collect()
     }

@@ -7,6 +7,7 @@ use bstr::{BStr, ByteSlice};
 use gix_hash::ObjectId;
 
 use super::Updates;
+use crate::wire::changes::Change;
 use crate::wire::ref_name::RefName;
 
 /// What was asked for one ref of the target.
@@ -28,6 +29,17 @@ pub struct Update<'a> {
     pub force: bool,
     /// Overwrite only if the target still has this value (an inner `None`: only if it has none).
     pub lease: Option<Option<ObjectId>>,
+}
+
+impl<'a> Update<'a> {
+    /// What the target is asked to do.
+    pub fn change(&self) -> Change<'a> {
+        Change {
+            name: self.target,
+            old: self.old,
+            new: self.new,
+        }
+    }
 }
 
 /// Why a ref is left alone. The words are those of `gitremote-helpers`, which git turns into its own advice.

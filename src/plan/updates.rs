@@ -38,11 +38,7 @@ impl Updates {
             on_source: update.on_source,
             force: update.force,
         });
-        Arc::make_mut(&mut self.changes).push(Change {
-            name: update.target,
-            old: update.old,
-            new: update.new,
-        });
+        Arc::make_mut(&mut self.changes).push(update.change());
     }
 
     /// The update with this number, counted from zero.

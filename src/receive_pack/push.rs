@@ -74,14 +74,10 @@ impl Target {
         let cutter = self.link.cutter();
         let uploader = self.link.uploader();
         let banded = self.offers("side-band-64k");
-        let mode = match body {
-            Body::Stream(_) | Body::Sized(..) => WriteMode::Binary,
-            Body::Nothing | Body::Whole(_) => WriteMode::OneLfTerminatedLinePerWriteCall,
-        };
         let commands = &request.commands;
         let request = self
             .link
-            .request(mode, MessageKind::Flush, false)
+            .request(WriteMode::Binary, MessageKind::Flush, false)
             .map_err(|err| Error::from_transport(err, DOING))?;
         let (mut writer, reader) = request.into_parts();
         let sent = match (uploader, body) {
@@ -231,11 +227,13 @@ impl Header<'_> {
     fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let commands = self.request.commands.iter().enumerate();
         let id = |id: Option<ObjectId>| id.unwrap_or(ObjectId::null(self.format));
-        let commands = commands.map(move |(number, change)| Line::Command {
-            name: change.name,
-            old: id(change.old),
-            new: id(change.new),
-            features: (number == 0).then_some(self.features.as_str()),
+        let commands = commands.map(move |(number, change)| {
+            Line::Command(Command {
+                name: change.name,
+                old: id(change.old),
+                new: id(change.new),
+                features: (number == 0).then_some(self.features.as_str()),
+            })
         });
         let options = self.request.push_options.iter().map(Line::Option);
         let end = (!self.request.push_options.is_empty()).then_some(Line::Flush);
@@ -290,14 +288,17 @@ impl<F: Fn()> Read for AtEnd<F> {
 /// So much of the commands is written at once.
 const HEADER_PART: usize = 16 * 1024;
 
+/// A ref update; the null id stands for no value, and the first one has the features behind it.
+struct Command<'a> {
+    name: &'a BStr,
+    old: ObjectId,
+    new: ObjectId,
+    features: Option<&'a str>,
+}
+
 /// One pkt-line of a [`Header`].
 enum Line<'a> {
-    Command {
-        name: &'a BStr,
-        old: ObjectId,
-        new: ObjectId,
-        features: Option<&'a str>,
-    },
+    Command(Command<'a>),
     Option(&'a BString),
     Flush,
 }
@@ -306,14 +307,9 @@ impl Line<'_> {
     /// With the four digits.
     fn length(&self) -> usize {
         4 + match self {
-            Line::Command {
-                name,
-                old,
-                new,
-                features,
-            } => {
-                let ids = old.kind().len_in_hex() + new.kind().len_in_hex() + 2;
-                ids + name.len() + features.map_or(0, |features| 1 + features.len())
+            Line::Command(line) => {
+                let ids = line.old.kind().len_in_hex() + line.new.kind().len_in_hex() + 2;
+                ids + line.name.len() + line.features.map_or(0, |features| 1 + features.len())
             }
             Line::Option(option) => option.len(),
             Line::Flush => 0,
@@ -327,15 +323,11 @@ impl Line<'_> {
                 write!(out, "{:04x}", self.length())?;
                 out.write_all(option)
             }
-            Line::Command {
-                name,
-                old,
-                new,
-                features,
-            } => {
-                write!(out, "{:04x}{old} {new} ", self.length())?;
-                out.write_all(name)?;
-                features.map_or(Ok(()), |features| write!(out, "\0{features}"))
+            Line::Command(line) => {
+                write!(out, "{:04x}{} {} ", self.length(), line.old, line.new)?;
+                out.write_all(line.name)?;
+                line.features
+                    .map_or(Ok(()), |features| write!(out, "\0{features}"))
             }
         }
     }

@@ -98,17 +98,15 @@ pub(super) fn of_refusals(
         }
     };
     for (status, update) in statuses.iter_mut().zip(updates.iter()) {
-        let value = now.find(update.target).map(|entry| entry.oid);
         match status {
             RefStatus::Refused(why) if !is_rule(why) => {
-                log::info!(target: "relay::target", "{}: {why}; it is at {value:?} now", update.target);
-                if value == update.new {
+                let seen = seen(&update.change(), &now.refs, half_way);
+                log::info!(target: "relay::target", "{}: {why}; its value is {seen:?} now", update.target);
+                match seen {
                     // Another run of ours was faster.
-                    *status = RefStatus::UpToDate;
-                } else if value != update.old
-                    && (value.is_none() || value.as_ref() != half_way.get(update.target))
-                {
-                    *status = RefStatus::Moved(std::mem::take(why));
+                    Seen::New => *status = RefStatus::UpToDate,
+                    Seen::Old => {}
+                    Seen::Other => *status = RefStatus::Moved(std::mem::take(why)),
                 }
             }
             _ => {}

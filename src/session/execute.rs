@@ -80,7 +80,7 @@ impl Session {
                 push_options: policy.push_options.clone(),
                 quiet: !policy.progress,
             },
-            haves: self.haves(plan),
+            haves: plan.haves.clone(),
             wants,
             local,
             terms: policy.terms.clone(),

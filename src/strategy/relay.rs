@@ -100,7 +100,7 @@ fn is_stored(target: &Target, job: &Job) -> bool {
 ///
 /// # Errors
 /// The source's, and those of a source that is shallow or sends no pack.
-pub(super) fn fetch<'a>(
+pub fn fetch<'a>(
     source: &'a mut Source,
     request: &FetchRequest,
     progress: &'a dyn Progress,

@@ -1,7 +1,7 @@
 //! Counting what would move, without a place to put it.
 
 use super::super::run::Run;
-use crate::error::{Error, Kind, Result, Side};
+use crate::error::Result;
 use crate::progress::Progress;
 use crate::pump::{self, PackCheck};
 use crate::session::{Plan, Policy, Session};
@@ -18,24 +18,17 @@ pub(super) fn fetch(
     if plan.wants.is_empty() {
         return Ok(());
     }
-    let haves = session.haves(plan);
     run.source_stats.wants = plan.wants.len() as u64;
-    run.source_stats.haves = haves.len() as u64;
+    run.source_stats.haves = plan.haves.len() as u64;
     let job = Job {
         wants: plan.wants.clone(),
-        haves,
+        haves: plan.haves.clone(),
         progress: policy.progress,
         ..Job::default()
     };
     let format = session.source.format();
     let request = relay::fetch_request(&session.target, &job, relay::may_be_thin(&session.target, &job));
-    let response = session.source.fetch(&request, progress)?;
-    if !response.shallow.is_empty() {
-        return Err(relay::shallow_source());
-    }
-    let mut pack = response
-        .pack
-        .ok_or_else(|| Error::new(Kind::Peer, "sent no pack although asked for one").on(Side::Source))?;
+    let mut pack = relay::fetch(&mut session.source, &request, progress)?;
     let check = PackCheck::new(format, policy.terms.max_pack_bytes);
     let mut on_bytes = |bytes, objects| progress.pack_bytes(bytes, objects);
     let summary = pump::relay(&mut pack, &mut [], check, &mut on_bytes)?;

@@ -35,15 +35,15 @@ pub(crate) fn execute(
     let sent_before = sent(session);
     if !plan.wants.is_empty() {
         run.source_stats.wants = plan.wants.len() as u64;
-        run.source_stats.haves = session.haves(plan).len() as u64;
+        run.source_stats.haves = plan.haves.len() as u64;
     }
     let result = session.execute(plan, policy, progress);
     if sent(session) > sent_before {
         run.target_stats.commands = commands as u64;
     }
+    run.route = session.route().or(run.route);
     match &result {
         Ok(outcome) => {
-            run.route = Some(outcome.route);
             if let Some(moved) = outcome.moved {
                 run.pack = moved;
             }
@@ -56,10 +56,7 @@ pub(crate) fn execute(
                 run.error.get_or_insert(err);
             }
         }
-        Err(_) => {
-            run.route = session.route().or(run.route);
-            run.refs = (telling.entries)(Deed::BrokenOff);
-        }
+        Err(_) => run.refs = (telling.entries)(Deed::BrokenOff),
     }
     result
 }
